@@ -1,0 +1,2 @@
+//! AlexNet, wired together: nets as data, training, evaluation, prediction, pictures.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The `alexnet` command.
+#![forbid(unsafe_code)]
+fn main() {}

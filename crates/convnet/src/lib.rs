@@ -1,0 +1,1 @@
+//! The layers, their operations and the devices that run them.

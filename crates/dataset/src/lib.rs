@@ -1,0 +1,1 @@
+//! Labelled images: decoding, statistics and a prefetching reader.
