@@ -1,1 +1,28 @@
-//! The layers, their operations and the devices that run them.
+//! The layers of a convolutional network as operations on devices.
+//!
+//! In reading order:
+//! - [`net`]: a network as data: towers and layers, read from TOML and validated.
+//! - [`ops`]: the operations: plain structs that say what to compute on which memory, and [`ops::Device`],
+//!   the interface with one method per operation.
+//! - [`plan`]: compiles a net into memory and an ordered list of operations.
+//! - [`run`]: steps a plan on a device: forward, backward, update.
+//! - [`cpu`]: the device for every machine. [`naive`]: the slow f64 twin that tests compare with.
+//! - [`augment`] and [`philox`]: crops, flips, colour noise, and the counter-based randomness behind them.
+//!
+//! Invariants:
+//! - Activations are NHWC, one buffer `[N, H, W, C / towers]` per tower, also when one device holds all towers.
+//! - The order of every sum is part of the operation's definition (see [`ops`]); it depends on the per-tower
+//!   shape only, so the bits do not depend on threads or on where towers are placed.
+//! - Randomness is a function of (seed, epoch, image, use): nothing is consumed from a shared stream.
+
+// pub mod augment;
+// pub mod cpu;
+mod error;
+// pub mod naive;
+// pub mod net;
+pub mod ops;
+pub mod philox;
+// pub mod plan;
+// pub mod run;
+
+pub use error::Error;

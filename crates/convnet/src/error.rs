@@ -1,0 +1,70 @@
+//! What can go wrong in this crate.
+
+/// An error of a net, a plan or a device.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A net file is wrong: says where, what was found and what is allowed.
+    #[error("{net}: {place}: {problem}")]
+    Net {
+        /// The file or the name of the built-in net.
+        net: String,
+        /// The layer and key, for example `layer "conv2", key "stride"`.
+        place: String,
+        /// The value that was found and what is allowed.
+        problem: String,
+    },
+    /// An operation was given memory that does not fit its shape.
+    #[error("{op}: {what} has {got} floats, expected {expected}")]
+    Shape {
+        /// The operation.
+        op: &'static str,
+        /// Which operand.
+        what: &'static str,
+        /// Floats that the shape needs.
+        expected: usize,
+        /// Floats that were given.
+        got: usize,
+    },
+    /// An operation lists its sources and what belongs to them in different numbers, or none.
+    #[error("{op}: {got} operands for {expected} sources")]
+    Sources {
+        /// The operation.
+        op: &'static str,
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// An operation would write memory that it also reads or writes elsewhere.
+    #[error("{op}: an output overlaps another operand: {first} and {second}")]
+    Overlap {
+        /// The operation.
+        op: &'static str,
+        /// One operand.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// An operation names memory that the device does not have.
+    #[error("{op}: {span} lies outside the device's memory of {available} floats")]
+    OutOfRange {
+        /// The operation.
+        op: &'static str,
+        /// The operand.
+        span: String,
+        /// Floats in that region.
+        available: usize,
+    },
+    /// The inputs of a step do not fit the plan.
+    #[error("step: {0}")]
+    Step(String),
+    /// The device has not enough memory.
+    #[error("out of memory: {bytes} bytes for {what}; use a smaller batch")]
+    OutOfMemory {
+        /// What it was for.
+        what: &'static str,
+        /// Bytes asked for.
+        bytes: usize,
+    },
+}

@@ -1,0 +1,259 @@
+//! The operations of a network, and the interface of the devices that run them.
+//!
+//! An operation is plain data: a shape and the [`Span`]s of memory that it reads and writes. A
+//! [`crate::plan::Plan`] is a list of them; a [`Device`] has one method for each.
+//!
+//! # Layouts
+//! - Activations: NHWC, one span `[N, H, W, C]` per tower, where `C` counts the maps of one tower.
+//! - Convolution weights: one span `[size, size, C, F]` per (consuming tower, source tower), filters innermost.
+//! - Fully connected weights: one span `[inputs, outputs]` per (consuming tower, source tower).
+//! - Spans that hold images may be longer than a step's images need; only the first `n` images are touched.
+//!
+//! # The order of sums
+//! - Forward: products are summed in blocks of at most [`SUM_BLOCK`] terms, each from zero by fused
+//!   multiply-adds in ascending order; block sums are added in order to one f32. The own tower's inputs come
+//!   first, then the other towers' in cyclic order.
+//! - Input gradient: one partial per consuming tower, each from zero in the same way; partials are added own
+//!   tower first, then cyclic.
+//! - Weight gradient: images are taken in groups of [`GRADIENT_GROUP`]; a group's sum runs over its images and
+//!   pixels in order; groups are added in order.
+
+mod activation;
+mod augment;
+mod conv;
+mod dropout;
+mod fc;
+mod lrn;
+mod map_norm;
+mod pool;
+mod softmax;
+mod span;
+mod unary;
+mod update;
+mod weighted;
+
+pub use activation::{Activation, ActivationBackward, ActivationForward, ActivationShape};
+pub use augment::{Augment, Draw};
+pub use conv::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad};
+pub use dropout::{DropoutBackward, DropoutForward, DropoutShape, Scaling};
+pub use fc::{FcForward, FcInputGrad, FcShape, FcWeightGrad};
+pub use lrn::{LrnBackward, LrnForward, LrnShape};
+pub use map_norm::{MapNormBackward, MapNormForward, MapNormShape};
+pub use pool::{PoolBackward, PoolForward, PoolShape};
+pub use softmax::{SoftmaxBackward, SoftmaxForward};
+pub use span::{Access, Region, Span};
+pub use unary::{Saved, UnaryBackward, UnaryForward, UnaryGradTower, UnaryShape, UnaryTower};
+pub use update::Update;
+pub use weighted::{Forward, ForwardTower, InputGrad, InputGradSource, WeightGrad, WeightGradTower, WeightedShape};
+
+use crate::Error;
+
+/// Terms in one block of a sum. Short blocks keep the rounding error near that of a blocked matrix product
+/// (a plain running sum over fc6's 9216 inputs would miss the parity limit of 2e-6), long ones save traffic.
+pub const SUM_BLOCK: usize = 256;
+
+/// Images in one group of a weight gradient's sum. Groups are what threads share out, so the size is fixed.
+pub const GRADIENT_GROUP: usize = 8;
+
+/// What every operation tells about itself.
+pub trait Operation: Clone {
+    /// The operation's name, as in the interface.
+    const NAME: &'static str;
+    /// Whether an output may lie exactly on an input.
+    const IN_PLACE: bool = false;
+    /// Calls `f` with every span and how it is used.
+    fn visit(&mut self, f: &mut dyn FnMut(Access, &mut Span));
+    /// Checks that every span holds what the shape needs for `images` images.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for the first span that does not.
+    fn check_shapes(&self, images: usize) -> Result<(), Error>;
+
+    /// Checks shapes, bounds (`available` gives the floats of a region) and that no output overlaps another operand.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::OutOfRange`] or [`Error::Overlap`].
+    fn check(&self, images: usize, available: &dyn Fn(Region) -> usize) -> Result<(), Error> {
+        self.check_shapes(images)?;
+        let mut spans = Vec::new();
+        self.clone().visit(&mut |access, span| spans.push((access, *span)));
+        for (i, &(access, span)) in spans.iter().enumerate() {
+            if span.start.saturating_add(span.len) > available(span.region) {
+                let (op, available) = (Self::NAME, available(span.region));
+                return Err(Error::OutOfRange { op, span: span.to_string(), available });
+            }
+            for &(other_access, other) in &spans[..i] {
+                let written = access != Access::Read || other_access != Access::Read;
+                let in_place = Self::IN_PLACE && span == other && access != other_access;
+                if written && span.overlaps(&other) && !in_place {
+                    let (first, second) = (other.to_string(), span.to_string());
+                    return Err(Error::Overlap { op: Self::NAME, first, second });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What changes from step to step: the batch, its random draws and the learning rates.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// Pixels, `[n, side, side, 3]`, interleaved RGB.
+    pub rgb: Vec<u8>,
+    /// The right class of each image.
+    pub labels: Vec<u32>,
+    /// The identity of each image in its data set; with seed and epoch it selects the dropout mask.
+    pub ids: Vec<u32>,
+    /// Crop, flip and colour noise of each image.
+    pub draws: Vec<Draw>,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The epoch, counted from 0.
+    pub epoch: u32,
+    /// The learning rate of each parameter, by its index in the plan.
+    pub rates: Vec<f32>,
+}
+
+impl Step {
+    /// Images in the step.
+    pub fn images(&self) -> usize {
+        self.labels.len()
+    }
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $op:ident => $method:ident),* $(,)?) => {
+        /// One operation of a plan.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Op {
+            $($(#[$doc])* $op($op),)*
+        }
+
+        impl Op {
+            /// The operation's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$op(_) => $op::NAME,)* }
+            }
+
+            /// Calls `f` with every span and how it is used.
+            pub fn visit(&mut self, f: &mut dyn FnMut(Access, &mut Span)) {
+                match self { $(Op::$op(op) => op.visit(f),)* }
+            }
+
+            /// See [`Operation::check`].
+            ///
+            /// # Errors
+            /// As [`Operation::check`].
+            pub fn check(&self, images: usize, available: &dyn Fn(Region) -> usize) -> Result<(), Error> {
+                match self { $(Op::$op(op) => op.check(images, available),)* }
+            }
+        }
+
+        /// A device: memory, and one method per operation.
+        ///
+        /// Every method checks its operation against the memory and the current step ([`Operation::check`]), and
+        /// reads `n`, labels, ids, draws, seed and rates from the step that [`Device::begin`] set.
+        pub trait Device {
+            /// Makes every region at least as long as asked. New memory is zero; old contents stay.
+            ///
+            /// # Errors
+            /// [`Error::OutOfMemory`].
+            fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error>;
+            /// Copies `data` to the start of `span`.
+            ///
+            /// # Errors
+            /// [`Error::OutOfRange`] when `data` or the span does not fit.
+            fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error>;
+            /// Copies the start of `span` into `data`.
+            ///
+            /// # Errors
+            /// [`Error::OutOfRange`] when `data` or the span does not fit.
+            fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error>;
+            /// Makes `step` the current one. It is swapped in, so that its buffers can be used again:
+            /// afterwards `step` holds the previous one.
+            ///
+            /// # Errors
+            /// [`Error::Step`] when the parts of the step disagree about the number of images.
+            fn begin(&mut self, step: &mut Step) -> Result<(), Error>;
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// As [`Operation::check`].
+                fn $method(&mut self, op: &$op) -> Result<(), Error>;
+            )*
+
+            /// Runs one operation of a plan.
+            ///
+            /// # Errors
+            /// As the operation's own method.
+            fn run(&mut self, op: &Op) -> Result<(), Error> {
+                match op { $(Op::$op(op) => self.$method(op),)* }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Crops, flips and shifts the batch's u8 pixels into the network's input.
+    Augment => augment,
+    /// Convolution with bias, and an activation where the plan fused one.
+    ConvForward => conv_forward,
+    /// Gradient of a convolution's inputs.
+    ConvInputGrad => conv_input_grad,
+    /// Gradient of a convolution's weights and bias.
+    ConvWeightGrad => conv_weight_grad,
+    /// Fully connected layer with bias, and an activation where the plan fused one.
+    FcForward => fc_forward,
+    /// Gradient of a fully connected layer's inputs.
+    FcInputGrad => fc_input_grad,
+    /// Gradient of a fully connected layer's weights and bias.
+    FcWeightGrad => fc_weight_grad,
+    /// ReLU or scaled tanh.
+    ActivationForward => activation_forward,
+    /// Gradient of an activation, from its output.
+    ActivationBackward => activation_backward,
+    /// Local response normalisation across maps (paper, section 3.3).
+    LrnForward => lrn_forward,
+    /// Gradient of [`LrnForward`].
+    LrnBackward => lrn_backward,
+    /// Local response normalisation within each map (`rnorm` of the 2012 code).
+    MapNormForward => map_norm_forward,
+    /// Gradient of [`MapNormForward`].
+    MapNormBackward => map_norm_backward,
+    /// Max pooling (paper, section 3.4).
+    PoolForward => pool_forward,
+    /// Gradient of [`PoolForward`].
+    PoolBackward => pool_backward,
+    /// Dropout (paper, section 4.2).
+    DropoutForward => dropout_forward,
+    /// Gradient of [`DropoutForward`].
+    DropoutBackward => dropout_backward,
+    /// Softmax with cross-entropy.
+    SoftmaxForward => softmax_forward,
+    /// Gradient of the mean cross-entropy.
+    SoftmaxBackward => softmax_backward,
+    /// Momentum update with weight decay (paper, section 5).
+    Update => update,
+}
+
+/// The extent of a sliding window's output: `ceil` is what cuda-convnet uses for convolution and pooling, so that
+/// 224 pixels give 55 positions of an 11-pixel window at stride 4 (`layer.py`, 2012); `floor` is everyone else's.
+pub fn window_count(input: usize, pad: usize, size: usize, stride: usize, ceil: bool) -> usize {
+    let padded = (input + 2 * pad).max(size);
+    let steps = if ceil { (padded - size).div_ceil(stride) } else { (padded - size) / stride };
+    let mut count = steps + 1;
+    // A last window that would start beyond the image and its left padding sees nothing: leave it out.
+    while count > 1 && (count - 1) * stride >= input + pad {
+        count -= 1;
+    }
+    count
+}
+
+fn expect(op: &'static str, what: &'static str, span: &Span, expected: usize) -> Result<(), Error> {
+    if span.len == expected { Ok(()) } else { Err(Error::Shape { op, what, expected, got: span.len }) }
+}
+
+fn expect_images(op: &'static str, what: &'static str, span: &Span, expected: usize) -> Result<(), Error> {
+    if span.len >= expected { Ok(()) } else { Err(Error::Shape { op, what, expected, got: span.len }) }
+}

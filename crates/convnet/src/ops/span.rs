@@ -1,0 +1,63 @@
+//! Names for pieces of a device's memory.
+
+use std::fmt;
+
+/// One of the memory regions of a device, each an array of f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// What training does not change: the mean image.
+    Constants,
+    /// Weights and biases.
+    Weights,
+    /// The momentum of each weight.
+    Momenta,
+    /// The gradient of each weight.
+    Gradients,
+    /// Activations and their gradients; contents live as long as the plan needs them.
+    Work,
+}
+
+impl Region {
+    /// Every region.
+    pub const ALL: [Region; 5] = [Region::Constants, Region::Weights, Region::Momenta, Region::Gradients, Region::Work];
+}
+
+/// A range of floats in a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// The region.
+    pub region: Region,
+    /// The first float.
+    pub start: usize,
+    /// How many floats.
+    pub len: usize,
+}
+
+impl Span {
+    /// `len` floats of `region` from `start`.
+    pub fn new(region: Region, start: usize, len: usize) -> Span {
+        Span { region, start, len }
+    }
+
+    /// Whether the two share a float.
+    pub fn overlaps(&self, other: &Span) -> bool {
+        self.region == other.region && self.start < other.start + other.len && other.start < self.start + self.len
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}[{}..{}]", self.region, self.start, self.start + self.len)
+    }
+}
+
+/// How an operation uses a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Overwrites it without reading what was there.
+    Write,
+    /// Reads and changes it.
+    Update,
+}
