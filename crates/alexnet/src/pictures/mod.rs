@@ -1,4 +1,4 @@
-//! The pictures of a run, drawn from plain data: [`filters()`] and [`predictions()`].
+//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`] and [`predictions()`].
 //!
 //! Each function writes one PNG file, about 1600 pixels wide, on white.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
@@ -7,6 +7,8 @@
 //! The colours are told apart by people with any of the common colour blindnesses
 //! (the palette of Okabe and Ito), and no meaning rests on colour alone.
 
+mod axis;
+mod curves;
 mod filters;
 mod output;
 mod predictions;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 
 use image::{Rgb, RgbImage};
 
+pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
 pub use predictions::{Prediction, predictions};
 
@@ -25,6 +28,11 @@ pub const MAX_PIXELS: u64 = 1 << 26;
 
 const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([34, 34, 34]);
+const GREY: Rgb<u8> = Rgb([104, 104, 104]);
+const FAINT: Rgb<u8> = Rgb([226, 226, 226]);
+const BLUE: Rgb<u8> = Rgb([0, 114, 178]);
+const VERMILLION: Rgb<u8> = Rgb([213, 94, 0]);
+const GREEN: Rgb<u8> = Rgb([0, 158, 115]);
 
 /// Why a picture could not be made; each names the picture's file.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +86,14 @@ pub enum Error {
         width: u64,
         /// The height it would have.
         height: u64,
+    },
+    /// The plotting library failed.
+    #[error("{}: cannot be drawn", path.display())]
+    Draw {
+        /// The picture's file.
+        path: PathBuf,
+        /// The library's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The picture could not be encoded as PNG.
     #[error("{}: cannot be encoded", path.display())]
