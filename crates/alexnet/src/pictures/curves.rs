@@ -57,6 +57,9 @@ pub struct EpochPoint {
     pub rate: f64,
 }
 
+/// A position in the picture, in pixels; the centre of the first pixel is (0.5, 0.5).
+type Point = (f32, f32);
+
 /// One line of a panel.
 struct Series {
     name: &'static str,
@@ -91,8 +94,8 @@ struct Panel {
 }
 
 impl Panel {
-    /// Where a value is in the picture. A pixel's centre is at a half: 90.5 for the first column.
-    fn place(&self, (epoch, value): (f64, f64)) -> (f32, f32) {
+    /// Where a value is in the picture.
+    fn place(&self, (epoch, value): (f64, f64)) -> Point {
         let across = (epoch - self.x.low) / (self.x.high - self.x.low);
         let up = (value - self.y.low) / (self.y.high - self.y.low);
         let x = 0.5 + f64::from(self.left) + across * f64::from(PLOT_WIDTH);
@@ -218,7 +221,7 @@ fn draw_shapes(canvas: &mut RgbImage, panels: &[Panel], rates: &[labels::RateLab
 /// Grid, axes, the lines of the rates and those from the series to their names.
 fn draw_frame(root: &DrawingArea<Smooth<'_>, Shift>, panel: &Panel, rates: &[labels::RateLabel]) -> Drawn {
     let part = |pixel: f32| (pixel * PARTS as f32).round() as i32;
-    let line = |from: (f32, f32), to: (f32, f32), color| {
+    let line = |from: Point, to: Point, color| {
         let ends = [from, to].map(|it| (part(it.0), part(it.1)));
         root.draw(&PathElement::new(ends, rgb(color).stroke_width(PARTS)))
     };
@@ -240,7 +243,7 @@ fn draw_frame(root: &DrawingArea<Smooth<'_>, Shift>, panel: &Panel, rates: &[lab
     }
     line((left, top), (left, bottom), GREY)?;
     line((left, bottom), (right, bottom), GREY)?;
-    for (from, to, color) in labels::leaders(panel) {
+    for ([from, to], color) in labels::leaders(panel) {
         line(from, to, color)?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage};
 
 use super::super::text::{self, Align, Style};
 use super::super::{GREY, INK};
-use super::{PLOT_BOTTOM, PLOT_WIDTH, Panel, RateChange, Series, short};
+use super::{PLOT_BOTTOM, PLOT_WIDTH, Panel, Point, RateChange, Series, short};
 
 const RATE: Style = Style::regular(13.0, GREY);
 const RATE_ROW: u32 = 18;
@@ -121,12 +121,12 @@ fn figure(panel: &Panel, value: f64) -> String {
 }
 
 /// Lines from the ends of the series to their names.
-pub(super) fn leaders(panel: &Panel) -> Vec<((f32, f32), (f32, f32), Rgb<u8>)> {
+pub(super) fn leaders(panel: &Panel) -> Vec<([Point; 2], Rgb<u8>)> {
     let right = (panel.left + PLOT_WIDTH) as f32;
     let leader = |it: Block<'_>| {
         let end = panel.place(*it.series.points.last()?);
         let from = (end.0.max(right) + 9.0, end.1);
-        Some((from, (right + NAME_LEFT - 5.0, it.y), it.series.color))
+        Some(([from, (right + NAME_LEFT - 5.0, it.y)], it.series.color))
     };
     blocks(panel).into_iter().filter_map(leader).collect()
 }

@@ -11,13 +11,12 @@ use plotters::prelude::DrawingBackend;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingErrorKind};
 
 use super::super::blend;
+use super::Point;
 
 /// Coordinates, widths and radii of this backend are in parts of a pixel of this number.
 pub(super) const PARTS: u32 = 16;
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
-/// A position in pixels; the centre of the first pixel is (0.5, 0.5).
-type Point = (f32, f32);
 
 pub(super) struct Smooth<'a>(pub &'a mut RgbImage);
 
