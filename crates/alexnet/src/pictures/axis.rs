@@ -68,11 +68,16 @@ fn minus(number: &str) -> String {
     number.replace('-', "−")
 }
 
-/// A number with up to three significant digits and no trailing zeros; tiny ones as `1e−5`.
+/// A number with three significant digits, or those before the point if they are more, and no
+/// trailing zeros behind it; tiny and huge ones as `1e−5`.
 pub(super) fn short(value: f64) -> String {
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
     if rounded != 0.0 && (rounded.abs() < 1e-4 || rounded.abs() >= 1e5) {
         return minus(&format!("{rounded:e}"));
+    }
+    if rounded.abs() >= 100.0 {
+        // An epoch such as 1234 keeps all its digits.
+        return minus(&format!("{value:.0}"));
     }
     minus(&rounded.to_string())
 }
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn short_numbers() {
-        let texts = [0.01, 0.001_000_000_2, 0.01 / 1000.0, 2.306, 0.0, 18.34, 74.0].map(short);
-        assert_eq!(texts, ["0.01", "0.001", "1e−5", "2.31", "0", "18.3", "74"]);
+        let texts = [0.01, 0.001_000_000_2, 0.01 / 1000.0, 2.306, 0.0, 18.34, 74.0, 1234.0].map(short);
+        assert_eq!(texts, ["0.01", "0.001", "1e−5", "2.31", "0", "18.3", "74", "1234"]);
     }
 }
