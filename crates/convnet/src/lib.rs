@@ -18,7 +18,7 @@
 // pub mod augment;
 // pub mod cpu;
 mod error;
-// pub mod naive;
+pub mod naive;
 // pub mod net;
 pub mod ops;
 pub mod philox;
