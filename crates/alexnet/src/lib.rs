@@ -1,2 +1,4 @@
 //! AlexNet, wired together: nets as data, training, evaluation, prediction, pictures.
 #![forbid(unsafe_code)]
+
+pub mod nets;

@@ -15,14 +15,14 @@
 //!   shape only, so the bits do not depend on threads or on where towers are placed.
 //! - Randomness is a function of (seed, epoch, image, use): nothing is consumed from a shared stream.
 
-// pub mod augment;
+pub mod augment;
 // pub mod cpu;
 mod error;
 pub mod naive;
-// pub mod net;
+pub mod net;
 pub mod ops;
 pub mod philox;
-// pub mod plan;
-// pub mod run;
+pub mod plan;
+pub mod run;
 
 pub use error::Error;

@@ -1,5 +1,6 @@
 //! What the tests of operations share.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 pub mod check;
 pub mod layers;

@@ -1,0 +1,84 @@
+//! Lets tensors that are never alive together share memory.
+
+use std::collections::HashMap;
+
+use super::Plan;
+use crate::ops::{Op, Region, Span};
+
+/// Floats in a cache line: spans start on one.
+pub(super) const ALIGN: usize = 16;
+
+struct Buffer {
+    start: usize,
+    len: usize,
+    first: usize,
+    last: usize,
+}
+
+/// Moves the work spans of `plan` so that they share memory, biggest first at the lowest place that is free while the
+/// buffer is alive.
+pub(super) fn share(plan: &mut Plan) {
+    let results = [plan.results.probabilities, plan.results.losses, plan.results.ranks].map(|span| span.start);
+    let end = plan.forward.len() + plan.backward.len() + plan.update.len();
+    let mut buffers: HashMap<usize, Buffer> = HashMap::new();
+    for (time, planned) in plan.operations().enumerate() {
+        planned.op.clone().visit(&mut |_, span| {
+            if span.region == Region::Work {
+                let buffer = buffers.entry(span.start).or_insert(Buffer {
+                    start: span.start,
+                    len: span.len,
+                    first: time,
+                    last: time,
+                });
+                buffer.last = if results.contains(&span.start) { end } else { time };
+            }
+        });
+    }
+    let mut buffers: Vec<Buffer> = buffers.into_values().collect();
+    buffers.sort_by_key(|buffer| (usize::MAX - buffer.len, buffer.start));
+
+    let mut placed: Vec<(usize, &Buffer)> = Vec::new();
+    let mut moved = HashMap::new();
+    for buffer in &buffers {
+        let mut alive: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|(_, other)| other.first <= buffer.last && buffer.first <= other.last)
+            .map(|&(start, other)| (start, start + other.len.next_multiple_of(ALIGN)))
+            .collect();
+        alive.sort_unstable();
+        let mut start = 0;
+        for (from, to) in alive {
+            if start + buffer.len <= from {
+                break;
+            }
+            start = start.max(to);
+        }
+        moved.insert(buffer.start, start);
+        placed.push((start, buffer));
+    }
+
+    let total = placed.iter().map(|(start, buffer)| start + buffer.len.next_multiple_of(ALIGN)).max().unwrap_or(0);
+    let place = |span: &mut Span| {
+        if span.region == Region::Work
+            && let Some(&start) = moved.get(&span.start)
+        {
+            span.start = start;
+        }
+    };
+    let move_op = |op: &mut Op| op.visit(&mut |_, span| place(span));
+    for planned in plan.forward.iter_mut().chain(&mut plan.backward).chain(&mut plan.update) {
+        move_op(&mut planned.op);
+    }
+    for tensor in &mut plan.tensors {
+        place(&mut tensor.value);
+        tensor.gradient.iter_mut().for_each(place);
+    }
+    place(&mut plan.results.probabilities);
+    place(&mut plan.results.losses);
+    place(&mut plan.results.ranks);
+    for (region, len) in &mut plan.regions {
+        if *region == Region::Work {
+            *len = total;
+        }
+    }
+}

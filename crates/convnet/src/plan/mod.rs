@@ -1,0 +1,162 @@
+//! From a net to memory and an ordered list of operations.
+//!
+//! A [`Plan`] is plain data. Compiling a net gives every tensor a span of its own; [`memory`] then lets tensors that
+//! are never alive together share memory.
+
+mod build;
+mod memory;
+mod shape;
+
+use std::fmt;
+
+use crate::net::{Extent, Net};
+use crate::ops::{Op, Region, Span};
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Forward, backward, update.
+    Train,
+    /// Forward only.
+    Infer,
+    /// As `Train`, but nothing is fused, no memory is shared and the input has a gradient: every tensor can be
+    /// looked at after a step.
+    Inspect,
+}
+
+/// A compiled net.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The most images of a step.
+    pub images: usize,
+    /// What it is for.
+    pub mode: Mode,
+    /// Weights and biases, in the order of the net.
+    pub parameters: Vec<Parameter>,
+    /// What each layer gives, per tower. Spans hold their contents after a step in [`Mode::Inspect`] only.
+    pub tensors: Vec<Tensor>,
+    /// The forward pass.
+    pub forward: Vec<Planned>,
+    /// The gradients.
+    pub backward: Vec<Planned>,
+    /// The update of every parameter.
+    pub update: Vec<Planned>,
+    /// Floats of each region.
+    pub regions: Vec<(Region, usize)>,
+    /// The mean that [`crate::ops::Augment`] subtracts.
+    pub mean: Span,
+    /// The softmax's results, kept to the end of a step.
+    pub results: Results,
+}
+
+/// An operation and the layer it belongs to.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The layer's name.
+    pub layer: String,
+    /// The operation.
+    pub op: Op,
+}
+
+/// What a layer gives in one tower.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// The layer, or `input`.
+    pub layer: String,
+    /// The tower.
+    pub tower: usize,
+    /// `[N, height, width, channels]`
+    pub extent: Extent,
+    /// The value.
+    pub value: Span,
+    /// Its gradient, in training.
+    pub gradient: Option<Span>,
+}
+
+/// Where the results of a step lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Results {
+    /// `[N, classes]`
+    pub probabilities: Span,
+    /// `[N]`
+    pub losses: Span,
+    /// `[N]`
+    pub ranks: Span,
+}
+
+/// A weight or bias tensor.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// `conv3.tower0.weight1`: by which tower 0 of conv3 reads tower 1 of the layer before; `conv3.tower0.bias`.
+    pub name: String,
+    /// The layer.
+    pub layer: String,
+    /// Weights `[size, size, channels, filters]` or `[inputs, outputs]`, biases `[outputs]`.
+    pub dims: Vec<usize>,
+    /// Whether it is a bias.
+    pub bias: bool,
+    /// Standard deviation of the initial weights, or the initial bias.
+    pub init: f64,
+    /// Factor of the learning rate.
+    pub rate: f64,
+    /// The value; velocity and gradient lie at the same place of their regions.
+    pub value: Span,
+}
+
+impl Parameter {
+    /// The velocity.
+    pub fn velocity(&self) -> Span {
+        Span { region: Region::Momenta, ..self.value }
+    }
+
+    /// The gradient.
+    pub fn gradient(&self) -> Span {
+        Span { region: Region::Gradients, ..self.value }
+    }
+}
+
+impl Plan {
+    /// Compiles `net` for steps of up to `images` images.
+    pub fn compile(net: &Net, images: usize, mode: Mode) -> Plan {
+        let mut plan = build::plan(net, images, mode);
+        if mode != Mode::Inspect {
+            memory::share(&mut plan);
+        }
+        plan
+    }
+
+    /// All operations in order.
+    pub fn operations(&self) -> impl Iterator<Item = &Planned> {
+        self.forward.iter().chain(&self.backward).chain(&self.update)
+    }
+
+    /// The tensor that `layer` gives in `tower`.
+    pub fn tensor(&self, layer: &str, tower: usize) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.layer == layer && tensor.tower == tower)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (title, list) in [("forward", &self.forward), ("backward", &self.backward), ("update", &self.update)] {
+            if list.is_empty() {
+                continue;
+            }
+            writeln!(f, "{title}")?;
+            for Planned { layer, op } in list {
+                write!(f, "  {layer:<12} {:<20}", op.name())?;
+                op.clone().visit(&mut |access, span| {
+                    let mark = if access == crate::ops::Access::Read { "" } else { ">" };
+                    // A failed write shows up in the next writeln.
+                    let _ = write!(f, " {mark}{span}");
+                });
+                writeln!(f)?;
+            }
+        }
+        writeln!(f, "memory")?;
+        for (region, len) in &self.regions {
+            writeln!(f, "  {:<12} {:>9.1} MB", format!("{region:?}"), *len as f64 * 4e-6)?;
+        }
+        Ok(())
+    }
+}
