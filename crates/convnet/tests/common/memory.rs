@@ -88,6 +88,16 @@ impl Memory {
         contents
     }
 
+    /// Floats of each region.
+    pub fn lens(&self) -> [usize; Region::ALL.len()] {
+        self.contents.each_ref().map(Vec::len)
+    }
+
+    /// Adds `len` guard floats behind a region.
+    pub fn extend(&mut self, region: Region, len: usize) {
+        self.contents[region as usize].extend(std::iter::repeat_n(GUARD, len));
+    }
+
     /// Copies the memory to a device as it stands.
     pub fn load(&self, device: &mut impl Device) {
         load(&self.contents, device);
