@@ -64,7 +64,9 @@ impl Augment {
         if step.draws.len() != images {
             return Err(Error::Step(format!("{} draws for {images} images", step.draws.len())));
         }
-        let last = self.side - self.crop;
+        let Some(last) = self.side.checked_sub(self.crop) else {
+            return Err(Error::Step(format!("a crop of {} is larger than images of {}", self.crop, self.side)));
+        };
         match step.draws.iter().find(|draw| draw.top as usize > last || draw.left as usize > last) {
             Some(draw) => Err(Error::Step(format!("crop at ({}, {}) is outside 0..={last}", draw.top, draw.left))),
             None => Ok(()),

@@ -40,6 +40,10 @@ impl UnaryShape for LrnShape {
     fn output_len(&self) -> usize {
         self.input_len()
     }
+
+    fn joined(&self) -> usize {
+        self.joined
+    }
 }
 
 /// Forward pass: a multiple of `joined` towers, in order.

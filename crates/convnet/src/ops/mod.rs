@@ -53,13 +53,13 @@ use crate::Error;
 pub const SUM_BLOCK: usize = 256;
 
 /// Images in one group of a weight gradient's sum. Groups are what threads share out, so the size is fixed.
-pub const GRADIENT_GROUP: usize = 8;
+pub const GRADIENT_GROUP: usize = 16;
 
 /// What every operation tells about itself.
 pub trait Operation: Clone {
     /// The operation's name, as in the interface.
     const NAME: &'static str;
-    /// Whether an output may lie exactly on an input.
+    /// Whether an output may lie exactly on an input of the same tower.
     const IN_PLACE: bool = false;
     /// Calls `f` with every span and how it is used.
     fn visit(&mut self, f: &mut dyn FnMut(Access, &mut Span));
@@ -78,13 +78,15 @@ pub trait Operation: Clone {
         let mut spans = Vec::new();
         self.clone().visit(&mut |access, span| spans.push((access, *span)));
         for (i, &(access, span)) in spans.iter().enumerate() {
-            if span.start.saturating_add(span.len) > available(span.region) {
+            if span.end() > available(span.region) {
                 let (op, available) = (Self::NAME, available(span.region));
                 return Err(Error::OutOfRange { op, span: span.to_string(), available });
             }
-            for &(other_access, other) in &spans[..i] {
+            // A tower's operands end with its output: what was read since the last output is this tower's.
+            let tower = spans[..i].iter().rposition(|(access, _)| *access == Access::Write).map_or(0, |last| last + 1);
+            for (j, &(other_access, other)) in spans[..i].iter().enumerate() {
                 let written = access != Access::Read || other_access != Access::Read;
-                let in_place = Self::IN_PLACE && span == other && access != other_access;
+                let in_place = Self::IN_PLACE && span == other && j >= tower && access == Access::Write;
                 if written && span.overlaps(&other) && !in_place {
                     let (first, second) = (other.to_string(), span.to_string());
                     return Err(Error::Overlap { op: Self::NAME, first, second });
@@ -118,6 +120,22 @@ impl Step {
     /// Images in the step.
     pub fn images(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Checks that every part is there for every image. Pixels and draws may be missing altogether, in a step whose
+    /// input is not made by [`Augment`].
+    ///
+    /// # Errors
+    /// [`Error::Step`] for the first part that disagrees with the labels.
+    pub fn check(&self) -> Result<(), Error> {
+        let images = self.images();
+        if self.ids.len() != images {
+            return Err(Error::Step(format!("{} ids for {images} labels", self.ids.len())));
+        }
+        if !self.draws.is_empty() && self.draws.len() != images {
+            return Err(Error::Step(format!("{} draws for {images} labels", self.draws.len())));
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Softmax with cross-entropy: multinomial logistic regression, the paper's objective.
 
-use super::{Access, Operation, Span, expect_images};
+use super::{Access, Operation, Span, Step, expect_images};
 use crate::Error;
 
 /// `p[c] = exp(z[c]) / sum of exp(z)`, `loss = -ln p[label]` per image.
@@ -34,6 +34,19 @@ impl Operation for SoftmaxForward {
         expect_images(Self::NAME, "probabilities", &self.probabilities, images * self.classes)?;
         expect_images(Self::NAME, "losses", &self.losses, images)?;
         expect_images(Self::NAME, "ranks", &self.ranks, images)
+    }
+}
+
+impl SoftmaxForward {
+    /// Checks the step's labels against the operation.
+    ///
+    /// # Errors
+    /// [`Error::Step`] when a label is not a class.
+    pub fn check_step(&self, step: &Step) -> Result<(), Error> {
+        match step.labels.iter().find(|&&label| label as usize >= self.classes) {
+            Some(label) => Err(Error::Step(format!("label {label} for {} classes", self.classes))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -39,15 +39,20 @@ impl Span {
         Span { region, start, len }
     }
 
+    /// The first float behind the span.
+    pub fn end(&self) -> usize {
+        self.start.saturating_add(self.len)
+    }
+
     /// Whether the two share a float.
     pub fn overlaps(&self, other: &Span) -> bool {
-        self.region == other.region && self.start < other.start + other.len && other.start < self.start + self.len
+        self.region == other.region && self.start < other.end() && other.start < self.end()
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}[{}..{}]", self.region, self.start, self.start + self.len)
+        write!(f, "{:?}[{}..{}]", self.region, self.start, self.end())
     }
 }
 

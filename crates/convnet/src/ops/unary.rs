@@ -31,6 +31,10 @@ pub trait UnaryShape: Copy + Debug + PartialEq {
     fn input_len(&self) -> usize;
     /// Floats of one image of the output.
     fn output_len(&self) -> usize;
+    /// Towers that are computed together: an operation has a multiple of them.
+    fn joined(&self) -> usize {
+        1
+    }
 }
 
 /// Forward pass of all towers of a layer.
@@ -63,6 +67,7 @@ impl<S: UnaryShape> Operation for UnaryForward<S> {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        expect_joined(Self::NAME, self.shape.joined(), self.towers.len())?;
         for tower in &self.towers {
             expect_images(Self::NAME, "input", &tower.input, images * self.shape.input_len())?;
             expect_images(Self::NAME, "output", &tower.output, images * self.shape.output_len())?;
@@ -114,6 +119,7 @@ impl<S: UnaryShape> Operation for UnaryBackward<S> {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        expect_joined(Self::NAME, self.shape.joined(), self.towers.len())?;
         for tower in &self.towers {
             match S::SAVED {
                 Saved::Input => {
@@ -129,4 +135,10 @@ impl<S: UnaryShape> Operation for UnaryBackward<S> {
         }
         Ok(())
     }
+}
+
+/// Towers come in whole groups.
+fn expect_joined(op: &'static str, joined: usize, towers: usize) -> Result<(), Error> {
+    let expected = towers.max(1).next_multiple_of(joined.max(1));
+    if towers == expected && joined > 0 { Ok(()) } else { Err(Error::Sources { op, expected, got: towers }) }
 }

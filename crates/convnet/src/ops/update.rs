@@ -2,7 +2,7 @@
 //!
 //! `v = momentum * v - decay * rate * w - rate * g; w = w + v`, with `g` the gradient of the mean loss.
 
-use super::{Access, Operation, Span, expect};
+use super::{Access, Operation, Span, Step, expect};
 use crate::Error;
 
 /// Updates one parameter.
@@ -34,5 +34,17 @@ impl Operation for Update {
     fn check_shapes(&self, _images: usize) -> Result<(), Error> {
         expect(Self::NAME, "velocity", &self.velocity, self.weights.len)?;
         expect(Self::NAME, "gradient", &self.gradient, self.weights.len)
+    }
+}
+
+impl Update {
+    /// The learning rate of the parameter in this step.
+    ///
+    /// # Errors
+    /// [`Error::Step`] when the step has none for it.
+    pub fn rate(&self, step: &Step) -> Result<f32, Error> {
+        let missing =
+            || Error::Step(format!("no rate for parameter {}, there are {}", self.parameter, step.rates.len()));
+        step.rates.get(self.parameter).copied().ok_or_else(missing)
     }
 }

@@ -1,0 +1,23 @@
+//! What the tests of operations share.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
+
+pub mod check;
+pub mod layers;
+pub mod memory;
+
+use convnet::ops::Step;
+use convnet::philox;
+
+/// A step of `images` images with random ids and labels below `classes`, and three learning rates.
+pub fn step(seed: u64, images: usize, classes: usize) -> Step {
+    let random = |i: usize| philox::words(seed, 9, i as u32, 99, 0);
+    Step {
+        labels: (0..images).map(|i| philox::below(random(i)[0], classes as u32)).collect(),
+        ids: (0..images).map(|i| random(i)[1]).collect(),
+        seed: seed ^ 0x1234_5678_9abc_def0,
+        epoch: 3,
+        rates: vec![0.1, 0.01, 0.7],
+        ..Step::default()
+    }
+}
