@@ -10,14 +10,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often a line is printed where there is no terminal for a bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The bar that is on the terminal: lines are printed above it.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
 /// Prints a line to standard output. A reader that has gone away is no reason to stop.
 pub fn say(line: impl fmt::Display) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    above_bar(|| {
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    });
 }
 
 /// Prints a warning to standard error.
 pub fn warn(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "warning: {line}");
+    above_bar(|| {
+        let _ = writeln!(io::stderr().lock(), "warning: {line}");
+    });
+}
+
+fn above_bar(print: impl FnOnce()) {
+    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match bar {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
 }
 
 /// Progress of something that is counted: a bar on a terminal, a line every few seconds elsewhere.
@@ -39,6 +54,7 @@ impl Progress {
             let style = ProgressStyle::with_template(template).map(|style| style.progress_chars("━╸─"));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(label.clone());
+            *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
             bar
         });
         Progress { label, len, bar, last_line: Mutex::new(Instant::now()) }
@@ -58,18 +74,16 @@ impl Progress {
         }
     }
 
-    /// Prints through `print` without breaking the bar.
-    pub fn around(&self, print: impl FnOnce()) {
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
+    /// Whether there is room for long messages.
+    pub fn is_wide(&self) -> bool {
+        self.bar.is_none() || ::console::Term::stderr().size().1 >= 120
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
+            *BAR.lock().unwrap_or_else(PoisonError::into_inner) = None;
             bar.finish_and_clear();
         }
     }

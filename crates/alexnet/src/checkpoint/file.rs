@@ -23,7 +23,7 @@ const MAX_HEADER: u64 = 100_000_000;
 
 /// Numbers of a tensor.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Data {
+pub(super) enum Data {
     /// Single precision.
     F32(Vec<f32>),
     /// Double precision.
@@ -31,7 +31,7 @@ pub enum Data {
 }
 
 /// A tensor to be written. Its numbers are fetched when it is their turn, so that no copy of all is made.
-pub struct Entry<'a> {
+pub(super) struct Entry<'a> {
     /// Its name.
     pub name: String,
     /// Its extents.
@@ -80,7 +80,7 @@ pub enum ReadError {
 
 /// What a file holds.
 #[derive(Debug)]
-pub struct Contents {
+pub(super) struct Contents {
     path: PathBuf,
     metadata: HashMap<String, String>,
     index: Metadata,
@@ -92,7 +92,7 @@ pub struct Contents {
 ///
 /// # Errors
 /// When it cannot be written, or a number is not finite.
-pub fn write(path: &Path, metadata: &BTreeMap<&str, String>, entries: &[Entry]) -> Result<u64> {
+pub(super) fn write(path: &Path, metadata: &BTreeMap<&str, String>, entries: &[Entry]) -> Result<u64> {
     let temporary = temporary(path);
     let written = write_temporary(&temporary, metadata, entries).and_then(|bytes| {
         fs::rename(&temporary, path)?;
@@ -186,7 +186,7 @@ fn checksum_place(header: &[u8]) -> Option<usize> {
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn read(path: &Path) -> Result<Contents, ReadError> {
+pub(super) fn read(path: &Path) -> Result<Contents, ReadError> {
     let unreadable = |source| ReadError::Io { path: path.to_owned(), source };
     let damaged = |how: String| ReadError::Damaged { path: path.to_owned(), how };
     let foreign = |why: &str| ReadError::Foreign { path: path.to_owned(), why: why.to_string() };
@@ -242,26 +242,21 @@ impl Contents {
     ///
     /// # Errors
     /// [`ReadError::Foreign`] when there is none.
-    pub fn text(&self, key: &str) -> Result<&str, ReadError> {
+    pub(super) fn text(&self, key: &str) -> Result<&str, ReadError> {
         let text = self.metadata.get(key).map(String::as_str);
         text.ok_or_else(|| self.foreign(format!("it has no metadata {key:?}")))
     }
 
     /// The error of a file that is something else.
-    pub fn foreign(&self, why: impl Into<String>) -> ReadError {
+    pub(super) fn foreign(&self, why: impl Into<String>) -> ReadError {
         ReadError::Foreign { path: self.path.clone(), why: why.into() }
-    }
-
-    /// The extents of a tensor, if it is there.
-    pub fn dims(&self, name: &str) -> Option<&[usize]> {
-        self.index.info(name).map(|info| info.shape.as_slice())
     }
 
     /// The numbers of a tensor.
     ///
     /// # Errors
     /// When it is not there or has other extents or another type.
-    pub fn f32(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>> {
+    pub(super) fn f32(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>> {
         let bytes = self.bytes(name, dims, Dtype::F32)?;
         Ok(bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect())
     }
@@ -270,7 +265,7 @@ impl Contents {
     ///
     /// # Errors
     /// As [`Contents::f32`].
-    pub fn f64(&self, name: &str, dims: &[usize]) -> Result<Vec<f64>> {
+    pub(super) fn f64(&self, name: &str, dims: &[usize]) -> Result<Vec<f64>> {
         let bytes = self.bytes(name, dims, Dtype::F64)?;
         Ok(bytes.as_chunks::<8>().0.iter().map(|&chunk| f64::from_le_bytes(chunk)).collect())
     }

@@ -22,7 +22,9 @@ pub struct Schedule {
 #[derive(Clone, Debug)]
 enum Rule {
     Constant,
-    Plateau { patience: usize },
+    Plateau {
+        patience: usize,
+    },
     /// Events with their epochs scaled to the run.
     Events(Vec<(usize, Event)>),
 }
@@ -231,9 +233,10 @@ mod tests {
         let schedule = Schedule::new(&nips2012(), "ilsvrc2012", 9, Some(0.005)).unwrap();
         let weights: Vec<f64> = (0..9).map(|epoch| schedule.rates(epoch, &[]).weights).collect();
         // 25, 51 and 79 of 91 epochs are 2.5, 5.04 and 7.8 of 9.
-        assert_eq!(weights[..8].iter().map(|w| (w * 1e7).round()).collect::<Vec<_>>(), [
-            50_000.0, 50_000.0, 5_000.0, 5_000.0, 5_000.0, 500.0, 500.0, 500.0
-        ]);
+        assert_eq!(
+            weights[..8].iter().map(|w| (w * 1e7).round()).collect::<Vec<_>>(),
+            [50_000.0, 50_000.0, 5_000.0, 5_000.0, 5_000.0, 500.0, 500.0, 500.0]
+        );
         assert_eq!(schedule.rates(0, &[]).biases, 0.01);
     }
 

@@ -13,7 +13,7 @@ const PATIENCE: usize = 500;
 
 /// Watches the training loss.
 #[derive(Clone, Debug)]
-pub struct StallWatch {
+pub(super) struct StallWatch {
     /// The loss of somebody who knows only how frequent each class is: ln(classes) when all are equally frequent.
     guess: f64,
     window: usize,
@@ -26,7 +26,7 @@ pub struct StallWatch {
 
 impl StallWatch {
     /// A watch for images with these labels, in epochs of `epoch_steps` steps: it barks after 500 steps or two epochs.
-    pub fn new(labels: impl Iterator<Item = u32>, epoch_steps: usize) -> StallWatch {
+    pub(super) fn new(labels: impl Iterator<Item = u32>, epoch_steps: usize) -> StallWatch {
         let mut counts: Vec<usize> = Vec::new();
         for label in labels {
             let label = label as usize;
@@ -50,7 +50,7 @@ impl StallWatch {
     }
 
     /// Takes the mean loss of a step; true once, when the loss has been stuck for long enough.
-    pub fn step(&mut self, loss: f64) -> bool {
+    pub(super) fn step(&mut self, loss: f64) -> bool {
         self.sum += loss;
         self.summed += 1;
         if self.summed < self.window {
@@ -65,7 +65,7 @@ impl StallWatch {
     }
 
     /// What to tell people.
-    pub fn advice(&self, signals: &[Signal]) -> String {
+    pub(super) fn advice(&self, signals: &[Signal]) -> String {
         let mut text = format!(
             "the loss has been at {:.3}, that of a guess, for {} steps: the net is not learning.\n\
              Strength of each layer's signal, and of its part that tells images apart:\n",
