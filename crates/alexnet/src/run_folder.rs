@@ -118,13 +118,13 @@ impl RunFolder {
         }
     }
 
-    /// Gives the newest checkpoint a name of its own as that of `epochs` epochs, and removes those that are not kept.
+    /// Keeps a copy of the newest checkpoint as that of `epochs` epochs, and removes those that are not kept.
     /// `rates` are the rates of the epochs so far and the next one.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn keep_epoch(&self, epochs: usize, rates: &[f64]) -> Result<()> {
-        checkpoint::duplicate(&self.file(LAST), &self.file(&epoch_name(epochs)))?;
+        checkpoint::copy(&self.file(LAST), &self.file(&epoch_name(epochs)))?;
         let there: Vec<usize> = checkpoint::in_folder(&self.path).iter().filter_map(|path| epoch_of(path)).collect();
         let kept = kept(&there, rates);
         for epochs in there.into_iter().filter(|epochs| !kept.contains(epochs)) {

@@ -78,6 +78,11 @@ pub enum ReadError {
     },
 }
 
+/// A tensor that must not be written: a run that goes on from it would be lost.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} holds numbers that are not finite")]
+pub struct NotFinite(String);
+
 /// What a file holds.
 #[derive(Debug)]
 pub(super) struct Contents {
@@ -139,7 +144,7 @@ fn write_temporary(path: &Path, metadata: &BTreeMap<&str, String>, entries: &[En
     for entry in entries {
         let data = (entry.fetch)()?;
         if !data.is_finite() {
-            bail!("{} holds numbers that are not finite", entry.name);
+            bail!(NotFinite(entry.name.clone()));
         }
         let bytes = data.to_bytes();
         if bytes.len() != entry.bytes() {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use convnet::net::Net;
 use convnet::ops::{Device, Span};
 use convnet::run::{Network, Outcome};
@@ -18,7 +18,7 @@ use file::{Contents, Data, Entry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use file::{ReadError, temporary};
+pub use file::{NotFinite, ReadError, temporary};
 
 const FORMAT: &str = "alexnet checkpoint";
 const FORMAT_VERSION: &str = "1";
@@ -243,8 +243,8 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Checkpoint> {
         Checkpoint::read_alone(path).map_err(|error| match error.downcast_ref() {
             Some(ReadError::Damaged { .. }) => match good_neighbour(path) {
-                Some(good) => error.context(format!("use {} instead: it is complete", good.display())),
-                None => error.context("there is no complete checkpoint beside it"),
+                Some(good) => anyhow!("{error:#}; {} is complete: use that instead", good.display()),
+                None => anyhow!("{error:#}; there is no complete checkpoint beside it"),
             },
             _ => error,
         })
@@ -339,31 +339,20 @@ pub fn in_folder(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Makes `path` another name of `source`, which exists, or a copy where the file system has no such names.
+/// Copies a file, so that the copy is complete or not there.
 ///
 /// # Errors
-/// When neither is possible.
-pub fn duplicate(source: &Path, path: &Path) -> Result<()> {
+/// When it cannot be written.
+pub fn copy(source: &Path, path: &Path) -> Result<()> {
     let temporary = temporary(path);
-    let place = || -> std::io::Result<()> {
-        if temporary.exists() {
-            fs::remove_file(&temporary)?;
-        }
-        if fs::hard_link(source, &temporary).is_err() {
-            fs::copy(source, &temporary)?;
-            fs::File::open(&temporary)?.sync_all()?;
-        }
-        fs::rename(&temporary, path)?;
-        // Renaming one name of a file to another of the same file does nothing.
-        if temporary.exists() { fs::remove_file(&temporary) } else { Ok(()) }
-    };
-    place()
-        .inspect_err(|_| {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-        })
-        .map_err(Error::from)
-        .with_context(|| format!("cannot write {}", path.display()))
+    let copied = fs::copy(source, &temporary)
+        .and_then(|_| fs::File::open(&temporary)?.sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
+    if copied.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+    }
+    copied.with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

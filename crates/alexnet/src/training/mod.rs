@@ -19,7 +19,7 @@ use convnet::ops::{Device, Step};
 use convnet::run::{Network, Outcome};
 use dataset::{Batch, Dataset, Loader, Statistics, permutation};
 
-use crate::checkpoint::{self, EpochRecord, Position, State};
+use crate::checkpoint::{self, EpochRecord, NotFinite, Position, State};
 use crate::console;
 use crate::device::AHEAD;
 use crate::evaluate::{self, Classifier, Split};
@@ -220,7 +220,7 @@ impl<'a, D: Device> Run<'a, D> {
         step.rates.extend_from_slice(rates);
         let outcome = self.parts.network.train(step)?;
         if !outcome.loss.is_finite() {
-            return Err(self.not_finite("loss"));
+            return Err(self.not_finite("the loss is"));
         }
         self.parts.state.position.sums.add(outcome);
         if self.stall.step(outcome.mean_loss()) {
@@ -230,26 +230,23 @@ impl<'a, D: Device> Run<'a, D> {
         Ok(())
     }
 
-    /// The error of a loss that is no number; names where it comes from.
+    /// The error of numbers that are not finite; says where they come from.
     fn not_finite(&mut self, what: &str) -> Error {
         let place = match self.parts.network.find_not_finite() {
-            Ok(Some(place)) => format!("the first number that is not finite is in {place}"),
-            Ok(None) => "parameters and layers are finite".to_string(),
-            Err(error) => error.to_string(),
+            Ok(Some(place)) => format!("; the first number that is not finite is in {place}"),
+            _ => String::new(),
         };
         let Position { epoch, step, .. } = self.parts.state.position;
-        let rate = self.rates(epoch).weights;
+        let rate = self.rates(epoch).weights / 4.0;
         let last = self.parts.folder.file(LAST);
         let kept = match last.exists() {
-            true => format!("; {} is from before that and can be resumed", last.display()),
+            true => format!("; {} is from before that", last.display()),
             false => String::new(),
         };
         anyhow!(
-            "the {what} is not finite in epoch {}, step {}: {place}. \
-             Train again with a lower rate, for example --lr {}{kept}",
+            "{what} not finite in epoch {}, step {}{place}. Train again with a lower rate, for example --lr {rate}{kept}",
             epoch + 1,
             step + 1,
-            rate / 4.0
         )
     }
 
@@ -268,7 +265,7 @@ impl<'a, D: Device> Run<'a, D> {
         drop(progress);
         self.meter.validated(start.elapsed());
         match outcome {
-            Some(outcome) if !outcome.loss.is_finite() => Err(self.not_finite("validation loss")),
+            Some(outcome) if !outcome.loss.is_finite() => Err(self.not_finite("the validation loss is")),
             outcome => Ok(outcome),
         }
     }
@@ -294,7 +291,7 @@ impl<'a, D: Device> Run<'a, D> {
         let is_best = state.best() == Some(epoch);
         self.save()?;
         if is_best {
-            checkpoint::duplicate(&self.parts.folder.file(LAST), &self.parts.folder.file(BEST))?;
+            checkpoint::copy(&self.parts.folder.file(LAST), &self.parts.folder.file(BEST))?;
         }
         let rates: Vec<f64> = (0..=epoch + 1).map(|epoch| self.rates(epoch).weights).collect();
         self.parts.folder.keep_epoch(epoch + 1, &rates)?;
@@ -337,7 +334,11 @@ impl<'a, D: Device> Run<'a, D> {
 
     fn save(&mut self) -> Result<()> {
         let Parts { folder, state, statistics, network, .. } = &self.parts;
-        checkpoint::save(&folder.file(LAST), state, statistics, network)?;
+        let saved = checkpoint::save(&folder.file(LAST), state, statistics, network);
+        if let Err(error) = saved {
+            return Err(if error.is::<NotFinite>() { self.not_finite("parameters are") } else { error });
+        }
+        let state = &self.parts.state;
         self.saved = (Instant::now(), Some(state.position.clone()));
         Ok(())
     }

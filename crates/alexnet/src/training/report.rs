@@ -9,16 +9,15 @@ use super::schedule::Rates;
 use crate::checkpoint::State;
 use crate::console::{clock, percent, thousands};
 
-/// Names of what [`row`] gives.
-pub(super) const HEADER: &str = "\
-  epoch    training: loss   top-1 error    validation: loss   top-1    top-5       rate   images/s  data wait";
+/// Names of what [`row`] gives; errors are top-1 where they do not say top-5.
+pub(super) const HEADER: &str = "  epoch | train loss   error | valid loss   error   top-5 |     rate images/s wait";
 
 /// The row of the last epoch.
 pub(super) fn row(state: &State, meter: &Meter, is_best: bool) -> String {
     let epochs = format!("{}/{}", state.history.len(), state.settings.epochs);
     let Some(epoch) = state.history.last() else { return epochs };
     format!(
-        "{epochs:>7} {:>17.4} {:>11} % {:>19.4} {:>5} % {:>6} % {:>10} {:>10} {:>8.0} %{}",
+        "{epochs:>7} | {:>10.4} {:>5} % | {:>10.4} {:>5} % {:>5} % | {:>8} {:>8} {:>2.0} %{}",
         epoch.train_loss,
         percent(epoch.train_top1),
         epoch.val_loss,
@@ -27,7 +26,7 @@ pub(super) fn row(state: &State, meter: &Meter, is_best: bool) -> String {
         rounded(epoch.rate),
         thousands(meter.epoch_speed() as usize),
         meter.waiting() * 100.0,
-        if is_best { "  best" } else { "" }
+        if is_best { " best" } else { "" }
     )
 }
 
@@ -58,7 +57,7 @@ pub fn error_of(outcome: &Outcome) -> String {
         return String::new();
     }
     let (top1, top5) = (percent(outcome.top1_error()), percent(outcome.top5_error()));
-    format!("loss {:.3} top-1 {top1} % top-5 {top5} %", outcome.mean_loss())
+    format!("loss {:.3}, error {top1} % (top-5 {top5} %)", outcome.mean_loss())
 }
 
 /// What stands beside the bar.
@@ -70,13 +69,13 @@ pub(super) fn message(state: &State, meter: &Meter, todo: Todo, wide: bool) -> S
     if wide {
         let (epoch, run) = (clock(epoch), clock(run));
         let results = error_of(&results);
-        return format!("{results}  {speed} images/s  data wait {waiting:.0} %  left {epoch}, run {run}");
+        return format!("{results}, {speed} images/s, data wait {waiting:.0} %, left {epoch} (run {run})");
     }
     if results.images == 0 {
         return String::new();
     }
     let (top1, top5) = (percent(results.top1_error()), percent(results.top5_error()));
-    format!("loss {:.3} err {top1}/{top5} % {speed}/s wait {waiting:.0} % {}", results.mean_loss(), clock(run))
+    format!("loss {:.3} err {top1}/{top5} % {speed}/s wait {waiting:.0} % left {}", results.mean_loss(), clock(run))
 }
 
 /// The log's line of some steps.
