@@ -55,7 +55,7 @@ impl Correlation {
             channels,
             height: (out_height - 1) * stride + size,
             width: ((out_width - 1) * stride + size).max(in_width + pad),
-            before: pad,
+            before: pad as isize,
             spread: 1,
         };
         Self::new(tools, padding, sources, (size, stride), (out_height, out_width), filters)
@@ -69,7 +69,7 @@ impl Correlation {
             channels: filters,
             height: in_height + size - 1,
             width: in_width + size - 1,
-            before: size - 1 - pad,
+            before: size as isize - 1 - pad as isize,
             spread: stride,
         };
         Self::new(tools, padding, 1, (size, 1), (in_height, in_width), channels)

@@ -34,7 +34,7 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
         channels: shape.channels,
         height: (shape.out_height - 1) * shape.stride + shape.size,
         width: ((shape.out_width - 1) * shape.stride + shape.size).max(shape.in_width + shape.pad),
-        before: shape.pad,
+        before: shape.pad as isize,
         spread: 1,
     };
     let tile = tools.kernel.shape(shape.filters);
