@@ -34,7 +34,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &ActivationForward, im
         // SAFETY: the output is the only operand in use.
         let output = unsafe { memory.slice_mut(tower.output, len) };
         let work = |chunk: &mut [f32]| {
-            tools.arch.dispatch(
+            tools.vectorise(
                 #[inline(always)]
                 || apply(Some(op.shape.activation), chunk),
             )
@@ -55,7 +55,7 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &ActivationBackward, 
         // SAFETY: the saved output overlaps no written operand.
         let (output, gradient) = unsafe { (memory.slice(saved, len), memory.slice_mut(tower.d_input, len)) };
         let work = |(gradient, output): (&mut [f32], &[f32])| {
-            tools.arch.dispatch(
+            tools.vectorise(
                 #[inline(always)]
                 || match op.shape.activation {
                     Activation::Relu => {

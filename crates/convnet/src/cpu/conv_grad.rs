@@ -101,7 +101,7 @@ fn add_groups(mut tasks: Vec<Vec<&mut [f32]>>) {
 
 /// The column sums of `matrix`, row by row.
 pub(super) fn sum_rows(tools: &Tools, matrix: &[f32], sums: &mut [f32]) {
-    tools.arch.dispatch(
+    tools.vectorise(
         #[inline(always)]
         || {
             sums.fill(0.0);

@@ -84,7 +84,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &LrnForward, images: u
         let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
             let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[image * image_len..][..image_len]).collect();
             Pixel::with(shape, |mut pixel| {
-                tools.arch.dispatch(
+                tools.vectorise(
                     #[inline(always)]
                     || {
                         for index in 0..shape.pixels {
@@ -135,7 +135,7 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &LrnBackward, images:
             let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[of_image(input)]).collect();
             let gradients: Vec<&[f32]> = gradients.iter().map(|gradient| &gradient[of_image(gradient)]).collect();
             Pixel::with(shape, |mut pixel| {
-                tools.arch.dispatch(
+                tools.vectorise(
                     #[inline(always)]
                     || {
                         for index in 0..shape.pixels {

@@ -61,7 +61,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &MapNormForward, image
             with_buffer(3 * len, |buffer| {
                 let (terms, rest) = buffer.split_at_mut(len);
                 let (rows, brackets) = rest.split_at_mut(len);
-                tools.arch.dispatch(
+                tools.vectorise(
                     #[inline(always)]
                     || {
                         normalise(shape, power, input, terms, rows, brackets, output);
@@ -93,7 +93,7 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &MapNormBackward, ima
                 let (terms, rest) = buffer.split_at_mut(len);
                 let (rows, rest) = rest.split_at_mut(len);
                 let (brackets, powers) = rest.split_at_mut(len);
-                tools.arch.dispatch(
+                tools.vectorise(
                     #[inline(always)]
                     || {
                         normalise(shape, power, input, terms, rows, brackets, powers);

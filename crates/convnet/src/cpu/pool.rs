@@ -24,7 +24,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &PoolForward, images: 
         let (input, output) =
             unsafe { (memory.slice(tower.input, images * in_len), memory.slice_mut(tower.output, images * out_len)) };
         let work = |(input, output): (&[f32], &mut [f32])| {
-            tools.arch.dispatch(
+            tools.vectorise(
                 #[inline(always)]
                 || pool_image(shape, input, output),
             )
@@ -62,7 +62,7 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &PoolBackward, images
         };
         let work = |((input, d_output), d_input): ((&[f32], &[f32]), &mut [f32])| {
             with_buffer(2 * shape.channels, |buffer| {
-                tools.arch.dispatch(
+                tools.vectorise(
                     #[inline(always)]
                     || spread_image(shape, input, d_output, d_input, buffer),
                 );

@@ -15,10 +15,10 @@ pub(super) fn update(tools: &Tools, memory: &Memory, op: &Update, rate: f32) {
     };
     let (momentum, shrink) = (op.momentum, op.decay * rate);
     let work = |((weights, velocity), gradient): ((&mut [f32], &mut [f32]), &[f32])| {
-        tools.arch.dispatch(
+        tools.vectorise(
             #[inline(always)]
             || {
-                for ((w, v), g) in weights.iter_mut().zip(velocity).zip(gradient) {
+                for ((w, v), g) in weights.iter_mut().zip(velocity.iter_mut()).zip(gradient) {
                     *v = momentum * *v - shrink * *w - rate * g;
                     *w += *v;
                 }
