@@ -59,6 +59,14 @@ pub enum Error {
     /// The inputs of a step do not fit the plan.
     #[error("step: {0}")]
     Step(String),
+    /// Threads could not be started.
+    #[error("cannot start {threads} threads: {reason}")]
+    Threads {
+        /// How many were asked for; 0 is one per core.
+        threads: usize,
+        /// The system's reason.
+        reason: String,
+    },
     /// The device has not enough memory.
     #[error("out of memory: {bytes} bytes for {what}; use a smaller batch")]
     OutOfMemory {

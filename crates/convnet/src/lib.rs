@@ -16,7 +16,7 @@
 //! - Randomness is a function of (seed, epoch, image, use): nothing is consumed from a shared stream.
 
 pub mod augment;
-// pub mod cpu;
+pub mod cpu;
 mod error;
 pub mod naive;
 pub mod net;

@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 /// The device under test.
-fn device(_threads: usize) -> impl Device {
-    Naive::new()
+fn device(threads: usize) -> impl Device {
+    convnet::cpu::Cpu::new(threads).unwrap()
 }
 
 fn config(cases: u32) -> ProptestConfig {

@@ -53,7 +53,7 @@ use crate::Error;
 pub const SUM_BLOCK: usize = 256;
 
 /// Images in one group of a weight gradient's sum. Groups are what threads share out, so the size is fixed.
-pub const GRADIENT_GROUP: usize = 8;
+pub const GRADIENT_GROUP: usize = 16;
 
 /// What every operation tells about itself.
 pub trait Operation: Clone {

@@ -1,0 +1,196 @@
+//! The weight gradient of a convolution.
+//!
+//! # Algorithm
+//! A task takes one group of images, pads them and sums their gradient: rows of the tile are neighbouring weights of
+//! a filter row (neighbours in the padded image, too), columns are filters, terms are output pixels, a block is at
+//! most SUM_BLOCK pixels of one image. The first group sums into the result, the others beside it; then the groups
+//! are added in order.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::Tools;
+use super::memory::Memory;
+use super::pad::{Padding, with_buffer};
+use super::tile::{Block, MAX_ROWS, TileShape, tile};
+use crate::ops::{ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, WeightGradTower, WeightedShape};
+
+pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvWeightGrad, images: usize) {
+    let shape = &op.shape;
+    let groups = images.div_ceil(GRADIENT_GROUP);
+    let results: Vec<Span> = op.towers.iter().flat_map(results_of).collect();
+    let group_len: usize = results.iter().map(|span| span.len).sum();
+    scratch.resize(scratch.len().max((groups - 1) * group_len), 0.0);
+
+    // SAFETY: the operation passed its check; results overlap no other operand.
+    let first: Vec<&mut [f32]> = results.iter().map(|&span| unsafe { memory.slice_mut(span, span.len) }).collect();
+    let rest = scratch.chunks_exact_mut(group_len.max(1)).take(groups - 1);
+    let mut tasks = vec![first];
+    tasks.extend(rest.map(|group| split(group, &results)));
+
+    let padding = Padding {
+        in_height: shape.in_height,
+        in_width: shape.in_width,
+        channels: shape.channels,
+        height: (shape.out_height - 1) * shape.stride + shape.size,
+        width: ((shape.out_width - 1) * shape.stride + shape.size).max(shape.in_width + shape.pad),
+        before: shape.pad as isize,
+        spread: 1,
+    };
+    let tile = tools.kernel.shape(shape.filters);
+    // The tile reads whole vectors: rows of the output's gradient must be a multiple of it.
+    let wide = shape.filters.next_multiple_of(tile.columns);
+    let work = |(group, results): (usize, &mut Vec<&mut [f32]>)| {
+        let images = group * GRADIENT_GROUP..images.min((group + 1) * GRADIENT_GROUP);
+        let padded_len = images.len() * padding.len();
+        let wide_len = if wide == shape.filters { 0 } else { images.len() * shape.output_len() / shape.filters * wide };
+        with_buffer(padded_len + wide_len, |buffer| {
+            let (buffer, widened) = buffer.split_at_mut(padded_len);
+            let mut results = results.iter_mut();
+            for tower in &op.towers {
+                let of_group = |span: Span, len: usize| {
+                    // SAFETY: inputs and the gradient of the output are only read.
+                    let all = unsafe { memory.slice(span, images.end * len) };
+                    &all[images.start * len..]
+                };
+                let d_output = of_group(tower.d_output, shape.output_len());
+                let columns =
+                    if wide == shape.filters { d_output } else { widen(d_output, shape.filters, wide, widened) };
+                for &input in &tower.inputs {
+                    let input = of_group(input, shape.input_len());
+                    let (pixels, image_stride) = if padding.is_none() {
+                        (input, shape.input_len())
+                    } else {
+                        let targets = buffer.chunks_exact_mut(padding.len());
+                        let pairs = input.chunks_exact(shape.input_len()).zip(targets);
+                        pairs.for_each(|(image, target)| padding.apply(image, target));
+                        (&*buffer, padding.len())
+                    };
+                    let Some(d_weight) = results.next() else { return };
+                    let row_len = padding.width * padding.channels;
+                    let task = Task { shape, tile, pixels, image_stride, row_len, d_output: columns, wide, d_weight };
+                    tools.kernel.run(task);
+                }
+                let Some(d_bias) = results.next() else { return };
+                sum_rows(tools, d_output, d_bias);
+            }
+        });
+    };
+    tools.threads.install(|| {
+        tasks.par_iter_mut().enumerate().with_max_len(1).for_each(work);
+        add_groups(tasks);
+    });
+}
+
+/// What a tower writes, in order.
+fn results_of(tower: &WeightGradTower) -> impl Iterator<Item = Span> {
+    tower.d_weights.iter().copied().chain([tower.d_bias])
+}
+
+/// Cuts `group` into pieces as long as `results`.
+fn split<'a>(mut group: &'a mut [f32], results: &[Span]) -> Vec<&'a mut [f32]> {
+    let mut pieces = Vec::with_capacity(results.len());
+    for span in results {
+        let (piece, rest) = group.split_at_mut(span.len);
+        pieces.push(piece);
+        group = rest;
+    }
+    pieces
+}
+
+/// Adds all groups to the first, in order.
+fn add_groups(mut tasks: Vec<Vec<&mut [f32]>>) {
+    const CHUNK: usize = 1 << 14;
+    let rest = tasks.split_off(1);
+    for (index, first) in tasks.into_iter().flatten().enumerate() {
+        first.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
+            for group in &rest {
+                let partials = &group[index][chunk * CHUNK..];
+                sums.iter_mut().zip(partials).for_each(|(sum, partial)| *sum += partial);
+            }
+        });
+    }
+}
+
+/// Copies rows of `columns` floats into rows of `wide`, zero behind.
+fn widen<'a>(matrix: &[f32], columns: usize, wide: usize, target: &'a mut [f32]) -> &'a [f32] {
+    for (row, target) in matrix.chunks_exact(columns).zip(target.chunks_exact_mut(wide)) {
+        target[..columns].copy_from_slice(row);
+        target[columns..].fill(0.0);
+    }
+    target
+}
+
+/// The column sums of `matrix`, row by row.
+pub(super) fn sum_rows(tools: &Tools, matrix: &[f32], sums: &mut [f32]) {
+    tools.arch.dispatch(|| {
+        sums.fill(0.0);
+        for row in matrix.chunks_exact(sums.len()) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+    });
+}
+
+/// The gradient of one tower's weights for one source, over the images of a group.
+struct Task<'a> {
+    shape: &'a ConvShape,
+    tile: TileShape,
+    /// Padded images, `image_stride` floats apart, their rows `row_len`.
+    pixels: &'a [f32],
+    image_stride: usize,
+    row_len: usize,
+    /// One row of `wide` floats for each output pixel.
+    d_output: &'a [f32],
+    wide: usize,
+    d_weight: &'a mut [f32],
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let ConvShape { channels, out_height, out_width, filters, size, stride, .. } = *self.shape;
+        // Output rows of a block; a row longer than a block is cut into pieces.
+        let rows_together = (SUM_BLOCK / out_width).max(1);
+        let pieces = out_width.div_ceil(SUM_BLOCK);
+        let piece = out_width.div_ceil(pieces);
+        let weights_in_row = size * channels;
+        for (image, d_output) in self.d_output.chunks_exact(out_height * out_width * self.wide).enumerate() {
+            let starts = (0..out_height).step_by(rows_together);
+            let blocks = starts.flat_map(|y| (0..out_width).step_by(piece).map(move |x| (y, x)));
+            for (index, (y, x)) in blocks.enumerate() {
+                let window = image * self.image_stride + (y * self.row_len + x * channels) * stride;
+                for first_column in (0..filters).step_by(self.tile.columns) {
+                    let b = &d_output[(y * out_width + x) * self.wide + first_column..];
+                    let columns = self.tile.columns.min(filters - first_column);
+                    for ky in 0..size {
+                        for first in (0..weights_in_row).step_by(self.tile.rows) {
+                            let rows = self.tile.rows.min(weights_in_row - first);
+                            let a = &self.pixels[window + ky * self.row_len + first..];
+                            let weight = ky * weights_in_row + first;
+                            let block = Block {
+                                a: std::array::from_fn::<_, MAX_ROWS, _>(|r| a[r.min(rows - 1)..].as_ptr()),
+                                a_step: stride * channels,
+                                a_run: stride * self.row_len,
+                                b: b.as_ptr(),
+                                b_step: self.wide,
+                                b_run: out_width * self.wide,
+                                run_len: piece.min(out_width - x),
+                                runs: rows_together.min(out_height - y),
+                                c: self.d_weight[weight * filters + first_column..].as_mut_ptr(),
+                                c_stride: filters,
+                                rows,
+                                columns,
+                                add: image > 0 || index > 0,
+                            };
+                            // SAFETY: padding reaches as far as the last window, rows of B are a multiple of the
+                            // tile wide, and the weights have rows of `filters` floats.
+                            unsafe { tile(simd, self.tile, &block) };
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

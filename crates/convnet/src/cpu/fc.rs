@@ -1,0 +1,276 @@
+//! Fully connected layers: forward, input gradient, weight gradient.
+//!
+//! A batch has few rows, so what counts is that each weight is read once. Forward: a task owns some columns, packs
+//! them block by block and passes all images over the block. Input gradient: rows of the tile are weights as they lie
+//! in memory, columns are images. Weight gradient: both factors are packed, the result is written once.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::conv_grad::sum_rows;
+use super::memory::Memory;
+use super::pad::with_buffer;
+use super::tile::{Block, MAX_ROWS, TileShape, tile};
+use super::{Tools, panels};
+use crate::ops::{FcForward, FcInputGrad, FcShape, FcWeightGrad, SUM_BLOCK};
+
+/// Rows of inputs or weights that a task of a gradient owns.
+const TASK_ROWS: usize = 96;
+
+/// Blocks of a sum over `len` terms: start and length.
+fn blocks(len: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..len).step_by(SUM_BLOCK).map(move |start| (start, SUM_BLOCK.min(len - start)))
+}
+
+pub(super) fn forward(tools: &Tools, memory: &Memory, op: &FcForward, images: usize) {
+    let shape = op.shape;
+    let tile = tools.kernel.shape(shape.outputs);
+    let per_tower = shape.outputs.div_ceil(tile.columns);
+    let work = |task: usize| {
+        let tower = &op.towers[task / per_tower];
+        let first = task % per_tower * tile.columns;
+        // SAFETY: the operation passed its check; these are only read.
+        let sources = tower.inputs.iter().zip(&tower.weights).map(|(&input, &weight)| unsafe {
+            (memory.slice(input, images * shape.inputs), memory.slice(weight, weight.len))
+        });
+        // SAFETY: as above.
+        let bias = unsafe { memory.slice(tower.bias, shape.outputs) };
+        let columns = tile.columns.min(shape.outputs - first);
+        with_buffer(SUM_BLOCK * tile.columns + images * tile.columns, |buffer| {
+            let (panel, sums) = buffer.split_at_mut(SUM_BLOCK * tile.columns);
+            for (index, (input, weight)) in sources.enumerate() {
+                tools.kernel.run(ForwardTask { shape, tile, input, weight, first, panel, sums, add: index > 0 });
+            }
+            // SAFETY: this task owns these columns of the output, which overlaps no other operand.
+            let output = unsafe { memory.pointer(tower.output, images * shape.outputs) };
+            for (image, row) in sums.chunks_exact_mut(tile.columns).enumerate() {
+                let row = &mut row[..columns];
+                row.iter_mut().zip(&bias[first..]).for_each(|(sum, bias)| *sum += bias);
+                super::activation::apply(op.activation, row);
+                // SAFETY: the columns are this task's, inside the output.
+                unsafe {
+                    let target = output.add(image * shape.outputs + first);
+                    std::ptr::copy_nonoverlapping(row.as_ptr(), target, columns);
+                }
+            }
+        });
+    };
+    tools.threads.install(|| (0..op.towers.len() * per_tower).into_par_iter().with_max_len(1).for_each(work));
+}
+
+/// The sums of some columns over one source.
+struct ForwardTask<'a> {
+    shape: FcShape,
+    tile: TileShape,
+    input: &'a [f32],
+    weight: &'a [f32],
+    first: usize,
+    panel: &'a mut [f32],
+    sums: &'a mut [f32],
+    add: bool,
+}
+
+impl WithSimd for ForwardTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let FcShape { inputs, outputs } = self.shape;
+        let width = self.tile.columns;
+        let columns = width.min(outputs - self.first);
+        let images = self.input.len() / inputs;
+        for (start, len) in blocks(inputs) {
+            for (k, target) in self.panel.chunks_exact_mut(width).take(len).enumerate() {
+                target[..columns].copy_from_slice(&self.weight[(start + k) * outputs + self.first..][..columns]);
+                target[columns..].fill(0.0);
+            }
+            for image in (0..images).step_by(self.tile.rows) {
+                let rows = self.tile.rows.min(images - image);
+                let row = |r: usize| self.input[(image + r.min(rows - 1)) * inputs + start..].as_ptr();
+                let block = Block {
+                    a: std::array::from_fn::<_, MAX_ROWS, _>(row),
+                    a_step: 1,
+                    a_run: 0,
+                    b: self.panel.as_ptr(),
+                    b_step: width,
+                    b_run: 0,
+                    run_len: len,
+                    runs: 1,
+                    c: self.sums[image * width..].as_mut_ptr(),
+                    c_stride: width,
+                    rows,
+                    columns: width,
+                    add: self.add || start > 0,
+                };
+                // SAFETY: inputs and sums have a row for each image, the panel one for each term.
+                unsafe { tile(simd, self.tile, &block) };
+            }
+        }
+    }
+}
+
+pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &FcInputGrad, images: usize) {
+    let FcShape { inputs, outputs } = op.shape;
+    let tile = tools.kernel.shape(images);
+    let panels_len = panels::len(tile, outputs, images);
+    let wide = images.next_multiple_of(tile.columns);
+    for source in &op.sources {
+        scratch.resize(scratch.len().max(panels_len * source.weights.len()), 0.0);
+        for (&span, panels) in source.d_outputs.iter().zip(scratch.chunks_exact_mut(panels_len)) {
+            // SAFETY: the operation passed its check; gradients of outputs are only read.
+            let d_output = unsafe { memory.slice(span, images * outputs) };
+            panels::pack_columns(tools, tile, outputs, images, panels, |image| &d_output[image * outputs..]);
+        }
+        let work = |task: usize| {
+            let first = task * TASK_ROWS;
+            let rows = TASK_ROWS.min(inputs - first);
+            with_buffer(2 * TASK_ROWS * wide, |buffer| {
+                let (total, partial) = buffer.split_at_mut(TASK_ROWS * wide);
+                for (consumer, &span) in source.weights.iter().enumerate() {
+                    // SAFETY: weights are only read.
+                    let weight = unsafe { memory.slice(span, span.len) };
+                    let weight = &weight[first * outputs..][..rows * outputs];
+                    let panels = &scratch[consumer * panels_len..][..panels_len];
+                    let sums = if consumer == 0 { &mut *total } else { &mut *partial };
+                    tools.kernel.run(InputGradTask { outputs, tile, weight, panels, wide, sums });
+                    if consumer > 0 {
+                        total.iter_mut().zip(&*partial).for_each(|(sum, partial)| *sum += partial);
+                    }
+                }
+                // SAFETY: this task owns these columns of the gradient, which overlaps no other operand.
+                let d_input = unsafe { memory.pointer(source.d_input, images * inputs) };
+                for image in 0..images {
+                    for row in 0..rows {
+                        // SAFETY: the column is this task's, inside the gradient.
+                        unsafe { *d_input.add(image * inputs + first + row) = total[row * wide + image] };
+                    }
+                }
+            });
+        };
+        let tasks = inputs.div_ceil(TASK_ROWS);
+        tools.threads.install(|| (0..tasks).into_par_iter().with_max_len(1).for_each(work));
+    }
+}
+
+/// The sums of some inputs' gradients, transposed: a row for each input, a column for each image.
+struct InputGradTask<'a> {
+    outputs: usize,
+    tile: TileShape,
+    weight: &'a [f32],
+    panels: &'a [f32],
+    wide: usize,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for InputGradTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.tile.columns;
+        let rows = self.weight.len() / self.outputs;
+        for (start, len) in blocks(self.outputs) {
+            for first in (0..rows).step_by(self.tile.rows) {
+                let valid = self.tile.rows.min(rows - first);
+                let row = |r: usize| self.weight[(first + r.min(valid - 1)) * self.outputs + start..].as_ptr();
+                let a = std::array::from_fn::<_, MAX_ROWS, _>(row);
+                for column in (0..self.wide).step_by(width) {
+                    let block = Block {
+                        a,
+                        a_step: 1,
+                        a_run: 0,
+                        b: self.panels[column * self.outputs + start * width..].as_ptr(),
+                        b_step: width,
+                        b_run: 0,
+                        run_len: len,
+                        runs: 1,
+                        c: self.sums[first * self.wide + column..].as_mut_ptr(),
+                        c_stride: self.wide,
+                        rows: valid,
+                        columns: width,
+                        add: start > 0,
+                    };
+                    // SAFETY: weights have a row for each input, panels for each output, sums are `wide`.
+                    unsafe { tile(simd, self.tile, &block) };
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &FcWeightGrad, images: usize) {
+    let FcShape { inputs, outputs } = op.shape;
+    let tile = tools.kernel.shape(outputs);
+    let b_len = panels::len(tile, images, outputs);
+    let rows_shape = TileShape::of_rows(tile.rows);
+    let a_len = panels::len(rows_shape, images, inputs);
+    scratch.resize(scratch.len().max(a_len + b_len), 0.0);
+    let (a_panels, b_panels) = scratch.split_at_mut(a_len);
+    let b_panels = &mut b_panels[..b_len];
+    for tower in &op.towers {
+        // SAFETY: the operation passed its check; the gradient of the output is only read.
+        let d_output = unsafe { memory.slice(tower.d_output, images * outputs) };
+        panels::pack(tools, tile, images, outputs, b_panels, |image| &d_output[image * outputs..][..outputs]);
+        for (&input, &d_weight) in tower.inputs.iter().zip(&tower.d_weights) {
+            // SAFETY: inputs are only read; the gradient overlaps no other operand.
+            let (input, d_weight) =
+                unsafe { (memory.slice(input, images * inputs), memory.slice_mut(d_weight, inputs * outputs)) };
+            panels::pack(tools, rows_shape, images, inputs, a_panels, |image| &input[image * inputs..][..inputs]);
+            let task_rows = TASK_ROWS.next_multiple_of(tile.rows);
+            let (a_panels, b_panels) = (&*a_panels, &*b_panels);
+            let work = |(task, d_weight): (usize, &mut [f32])| {
+                let a_panels = &a_panels[task * task_rows * images..];
+                tools.kernel.run(WeightGradTask { outputs, images, tile, a_panels, b_panels, d_weight });
+            };
+            let tasks = d_weight.par_chunks_mut(task_rows * outputs);
+            tools.threads.install(|| tasks.enumerate().with_max_len(1).for_each(work));
+        }
+        // SAFETY: the gradient of the bias overlaps no other operand.
+        let d_bias = unsafe { memory.slice_mut(tower.d_bias, outputs) };
+        sum_rows(tools, d_output, d_bias);
+    }
+}
+
+/// The gradient of the weights of some inputs.
+struct WeightGradTask<'a> {
+    outputs: usize,
+    images: usize,
+    tile: TileShape,
+    a_panels: &'a [f32],
+    b_panels: &'a [f32],
+    d_weight: &'a mut [f32],
+}
+
+impl WithSimd for WeightGradTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TileShape { rows: tile_rows, columns: width, .. } = self.tile;
+        let rows = self.d_weight.len() / self.outputs;
+        for first_column in (0..self.outputs).step_by(width) {
+            for first in (0..rows).step_by(tile_rows) {
+                for (start, len) in blocks(self.images) {
+                    let a = &self.a_panels[first * self.images + start * tile_rows..];
+                    let block = Block {
+                        a: std::array::from_fn::<_, MAX_ROWS, _>(|r| a[r.min(tile_rows - 1)..].as_ptr()),
+                        a_step: tile_rows,
+                        a_run: 0,
+                        b: self.b_panels[first_column * self.images + start * width..].as_ptr(),
+                        b_step: width,
+                        b_run: 0,
+                        run_len: len,
+                        runs: 1,
+                        c: self.d_weight[first * self.outputs + first_column..].as_mut_ptr(),
+                        c_stride: self.outputs,
+                        rows: tile_rows.min(rows - first),
+                        columns: width.min(self.outputs - first_column),
+                        add: start > 0,
+                    };
+                    // SAFETY: panels have a row for each image; the gradient has rows of `outputs` floats.
+                    unsafe { tile(simd, self.tile, &block) };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Response normalisation across maps: pixel by pixel, with vectors along the maps.
+
+use rayon::prelude::*;
+
+use super::Tools;
+use super::memory::Memory;
+use super::norm::Power;
+use super::pad::with_buffer;
+use crate::Error;
+use crate::ops::{LrnBackward, LrnForward, LrnShape, Operation};
+
+/// Buffers of one pixel's maps, those of all joined towers side by side.
+struct Pixel<'a> {
+    /// Terms of a windowed sum, with `size / 2` zeros at either end.
+    terms: &'a mut [f32],
+    input: &'a mut [f32],
+    gradient: &'a mut [f32],
+    brackets: &'a mut [f32],
+    powers: &'a mut [f32],
+}
+
+impl Pixel<'_> {
+    fn with(shape: &LrnShape, work: impl FnOnce(Pixel)) {
+        let maps = shape.channels * shape.joined;
+        let padded = maps + 2 * (shape.size / 2);
+        with_buffer(padded + 4 * maps, |buffer| {
+            let (terms, rest) = buffer.split_at_mut(padded);
+            terms.fill(0.0);
+            let (input, rest) = rest.split_at_mut(maps);
+            let (gradient, rest) = rest.split_at_mut(maps);
+            let (brackets, powers) = rest.split_at_mut(maps);
+            work(Pixel { terms, input, gradient, brackets, powers });
+        });
+    }
+
+    /// Fills brackets and powers from the input.
+    #[inline(always)]
+    fn normalise(&mut self, shape: &LrnShape, power: Power) {
+        let half = shape.size / 2;
+        let maps = self.input.len();
+        self.terms[half..half + maps].iter_mut().zip(&*self.input).for_each(|(term, x)| *term = x * x);
+        window_sums(self.terms, shape.size, self.brackets);
+        self.brackets.iter_mut().for_each(|bracket| *bracket = shape.k + shape.alpha * *bracket);
+        power.negative(self.brackets, self.powers);
+    }
+}
+
+/// `sums[i]` is the sum of `size` terms from the `i`-th.
+#[inline(always)]
+fn window_sums(terms: &[f32], size: usize, sums: &mut [f32]) {
+    sums.copy_from_slice(&terms[..sums.len()]);
+    for shift in 1..size {
+        sums.iter_mut().zip(&terms[shift..]).for_each(|(sum, term)| *sum += term);
+    }
+}
+
+/// Copies one pixel's maps of all towers side by side.
+#[inline(always)]
+fn gather(towers: &[&[f32]], pixel: usize, channels: usize, target: &mut [f32]) {
+    for (tower, maps) in towers.iter().zip(target.chunks_exact_mut(channels)) {
+        maps.copy_from_slice(&tower[pixel * channels..][..channels]);
+    }
+}
+
+/// Cuts the outputs of each group's towers into images: one list of towers per image.
+fn by_image<'a>(outputs: Vec<&'a mut [f32]>, image_len: usize) -> Vec<Vec<&'a mut [f32]>> {
+    let mut outputs: Vec<_> = outputs.into_iter().map(|output| output.chunks_exact_mut(image_len)).collect();
+    std::iter::from_fn(|| {
+        let towers: Vec<&mut [f32]> = outputs.iter_mut().filter_map(Iterator::next).collect();
+        Some(towers).filter(|towers| !towers.is_empty())
+    })
+    .collect()
+}
+
+pub(super) fn forward(tools: &Tools, memory: &Memory, op: &LrnForward, images: usize) {
+    let shape = &op.shape;
+    let (power, image_len) = (Power::new(shape.beta), shape.pixels * shape.channels);
+    for group in op.towers.chunks(shape.joined) {
+        // SAFETY: the operation passed its check; inputs are only read, outputs overlap no other operand.
+        let inputs: Vec<&[f32]> =
+            group.iter().map(|tower| unsafe { memory.slice(tower.input, images * image_len) }).collect();
+        // SAFETY: as above.
+        let outputs = group.iter().map(|tower| unsafe { memory.slice_mut(tower.output, images * image_len) }).collect();
+        let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
+            let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[image * image_len..][..image_len]).collect();
+            Pixel::with(shape, |mut pixel| {
+                tools.arch.dispatch(|| {
+                    for index in 0..shape.pixels {
+                        gather(&inputs, index, shape.channels, pixel.input);
+                        pixel.normalise(shape, power);
+                        let products = pixel.input.iter().zip(&*pixel.powers);
+                        pixel.gradient.iter_mut().zip(products).for_each(|(y, (x, power))| *y = x * power);
+                        scatter(pixel.gradient, index, shape.channels, &mut outputs);
+                    }
+                });
+            });
+        };
+        tools.threads.install(|| by_image(outputs, image_len).into_par_iter().enumerate().for_each(work));
+    }
+}
+
+/// Copies one pixel's maps back to the towers.
+#[inline(always)]
+fn scatter(maps: &[f32], pixel: usize, channels: usize, towers: &mut [&mut [f32]]) {
+    for (maps, tower) in maps.chunks_exact(channels).zip(towers) {
+        tower[pixel * channels..][..channels].copy_from_slice(maps);
+    }
+}
+
+pub(super) fn backward(tools: &Tools, memory: &Memory, op: &LrnBackward, images: usize) -> Result<(), Error> {
+    let shape = &op.shape;
+    let (power, image_len) = (Power::new(shape.beta), shape.pixels * shape.channels);
+    for group in op.towers.chunks(shape.joined) {
+        let len = images * image_len;
+        let mut inputs = Vec::new();
+        let mut gradients = Vec::new();
+        let mut outputs = Vec::new();
+        for tower in group {
+            let saved = tower.saved(LrnBackward::NAME)?;
+            // SAFETY: the operation passed its check; these are only read, the gradient overlaps no other operand.
+            unsafe {
+                inputs.push(memory.slice(saved, len));
+                gradients.push(memory.slice(tower.d_output, len));
+                outputs.push(memory.slice_mut(tower.d_input, len));
+            }
+        }
+        let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
+            let of_image = |all: &&'_ [f32]| -> std::ops::Range<usize> {
+                debug_assert!(all.len() >= (image + 1) * image_len);
+                image * image_len..(image + 1) * image_len
+            };
+            let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[of_image(input)]).collect();
+            let gradients: Vec<&[f32]> = gradients.iter().map(|gradient| &gradient[of_image(gradient)]).collect();
+            Pixel::with(shape, |mut pixel| {
+                tools.arch.dispatch(|| {
+                    for index in 0..shape.pixels {
+                        gather(&inputs, index, shape.channels, pixel.input);
+                        gather(&gradients, index, shape.channels, pixel.gradient);
+                        pixel.normalise(shape, power);
+                        pixel.differentiate(shape);
+                        scatter(pixel.gradient, index, shape.channels, &mut outputs);
+                    }
+                });
+            });
+        };
+        tools.threads.install(|| by_image(outputs, image_len).into_par_iter().enumerate().for_each(work));
+    }
+    Ok(())
+}
+
+impl Pixel<'_> {
+    /// Turns the gradient of the output into that of the input.
+    #[inline(always)]
+    fn differentiate(&mut self, shape: &LrnShape) {
+        let half = shape.size / 2;
+        let factor = 2.0 * shape.alpha * shape.beta;
+        let maps = self.input.len();
+        let terms = &mut self.terms[half..half + maps];
+        for i in 0..maps {
+            terms[i] = self.gradient[i] * self.input[i] * self.powers[i] / self.brackets[i];
+        }
+        window_sums(self.terms, shape.size, self.brackets);
+        for i in 0..maps {
+            self.gradient[i] = self.gradient[i] * self.powers[i] - factor * self.input[i] * self.brackets[i];
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The operations on the CPU: f32, all cores, the same bits for any number of threads.
+//!
+//! Work is cut into tasks whose size depends on shapes only, and no task adds to what another one writes; so the
+//! number of threads decides who computes, never in which order sums are formed. Matrix products and convolutions go
+//! through one register tile ([`tile`]), everything else through loops that the compiler vectorises for the processor
+//! it finds ([`pulp`]: AVX-512, AVX2 with FMA, NEON, or plain).
+
+mod activation;
+mod augment;
+mod conv;
+mod conv_grad;
+mod dropout;
+mod fc;
+mod lrn;
+mod map_norm;
+mod memory;
+mod norm;
+mod pad;
+mod panels;
+mod pool;
+mod softmax;
+mod tile;
+mod update;
+
+use pulp::Arch;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::Error;
+use crate::ops::{
+    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
+    MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+};
+use memory::Memory;
+use tile::Kernel;
+
+/// The CPU as a device.
+pub struct Cpu {
+    memory: Memory,
+    step: Step,
+    tools: Tools,
+    /// Packed weights and partial sums of the operation that runs; grows to the largest and stays.
+    scratch: Vec<f32>,
+}
+
+/// What operations compute with.
+struct Tools {
+    threads: ThreadPool,
+    arch: Arch,
+    kernel: Kernel,
+}
+
+impl Cpu {
+    /// A device with `threads` threads; 0 takes as many as there are cores.
+    ///
+    /// # Errors
+    /// [`Error::Threads`] when the system does not give them.
+    pub fn new(threads: usize) -> Result<Cpu, Error> {
+        let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("cpu{index}"));
+        let pool = builder.build().map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
+        let arch = Arch::new();
+        let tools = Tools { threads: pool, arch, kernel: Kernel::new(arch) };
+        Ok(Cpu { memory: Memory::default(), step: Step::default(), tools, scratch: Vec::new() })
+    }
+
+    /// Threads that compute.
+    pub fn threads(&self) -> usize {
+        self.tools.threads.current_num_threads()
+    }
+
+    /// The vector instructions in use, for people.
+    pub fn instructions(&self) -> String {
+        format!("{:?}", self.tools.arch).split('(').next().unwrap_or_default().to_string()
+    }
+
+    /// Checks an operation against memory and step; what passes may be given to [`Memory`]'s unsafe methods.
+    fn check(&self, op: &impl Operation) -> Result<usize, Error> {
+        let images = self.step.images();
+        op.check(images, &|region| self.memory.len(region))?;
+        Ok(images)
+    }
+}
+
+impl Device for Cpu {
+    fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
+        self.memory.reserve(region, len)
+    }
+
+    fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
+        self.memory.write(span, data)
+    }
+
+    fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
+        self.memory.read(span, data)
+    }
+
+    fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
+        step.check()?;
+        std::mem::swap(&mut self.step, step);
+        Ok(())
+    }
+
+    fn augment(&mut self, op: &Augment) -> Result<(), Error> {
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        augment::forward(&self.tools, &self.memory, op, &self.step, images);
+        Ok(())
+    }
+
+    fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        conv::forward(&self.tools, &self.memory, &mut self.scratch, op, images);
+        Ok(())
+    }
+
+    fn conv_input_grad(&mut self, op: &ConvInputGrad) -> Result<(), Error> {
+        let images = self.check(op)?;
+        conv::input_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
+        Ok(())
+    }
+
+    fn conv_weight_grad(&mut self, op: &ConvWeightGrad) -> Result<(), Error> {
+        let images = self.check(op)?;
+        conv_grad::weight_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
+        Ok(())
+    }
+
+    fn fc_forward(&mut self, op: &FcForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        fc::forward(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
+    fn fc_input_grad(&mut self, op: &FcInputGrad) -> Result<(), Error> {
+        let images = self.check(op)?;
+        fc::input_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
+        Ok(())
+    }
+
+    fn fc_weight_grad(&mut self, op: &FcWeightGrad) -> Result<(), Error> {
+        let images = self.check(op)?;
+        fc::weight_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
+        Ok(())
+    }
+
+    fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        activation::forward(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
+    fn activation_backward(&mut self, op: &ActivationBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        activation::backward(&self.tools, &self.memory, op, images)
+    }
+
+    fn lrn_forward(&mut self, op: &LrnForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        lrn::forward(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
+    fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        lrn::backward(&self.tools, &self.memory, op, images)
+    }
+
+    fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        map_norm::forward(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
+    fn map_norm_backward(&mut self, op: &MapNormBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        map_norm::backward(&self.tools, &self.memory, op, images)
+    }
+
+    fn pool_forward(&mut self, op: &PoolForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        pool::forward(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
+    fn pool_backward(&mut self, op: &PoolBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        pool::backward(&self.tools, &self.memory, op, images)
+    }
+
+    fn dropout_forward(&mut self, op: &DropoutForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        dropout::forward(&self.tools, &self.memory, op, &self.step, images);
+        Ok(())
+    }
+
+    fn dropout_backward(&mut self, op: &DropoutBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        dropout::backward(&self.tools, &self.memory, op, &self.step, images);
+        Ok(())
+    }
+
+    fn softmax_forward(&mut self, op: &SoftmaxForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        softmax::forward(&self.memory, op, &self.step, images);
+        Ok(())
+    }
+
+    fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        softmax::backward(&self.memory, op, &self.step, images);
+        Ok(())
+    }
+
+    fn update(&mut self, op: &Update) -> Result<(), Error> {
+        self.check(op)?;
+        let rate = op.rate(&self.step)?;
+        update::update(&self.tools, &self.memory, op, rate);
+        Ok(())
+    }
+}

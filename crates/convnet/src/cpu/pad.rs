@@ -1,0 +1,67 @@
+//! Images with zeros around them, so that windows never leave memory.
+
+use std::cell::RefCell;
+
+/// Where an image lies in a larger one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Padding {
+    /// Rows of the image.
+    pub in_height: usize,
+    /// Columns of the image.
+    pub in_width: usize,
+    /// Maps.
+    pub channels: usize,
+    /// Rows of the padded image.
+    pub height: usize,
+    /// Columns of the padded image.
+    pub width: usize,
+    /// Zero rows above and columns to the left; if negative, rows and columns that are cut off.
+    pub before: isize,
+    /// Distance of the image's pixels in the padded image: over 1 puts zeros between them.
+    pub spread: usize,
+}
+
+impl Padding {
+    /// Floats of a padded image.
+    pub(super) fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether padding changes nothing, apart from pixels that no window reaches.
+    pub(super) fn is_none(&self) -> bool {
+        self.before == 0 && self.spread == 1 && self.height <= self.in_height && self.width == self.in_width
+    }
+
+    /// Writes the padded image.
+    pub(super) fn apply(&self, image: &[f32], padded: &mut [f32]) {
+        let Padding { in_height, in_width, channels, height, width, before, spread } = *self;
+        padded.fill(0.0);
+        let skip = before.min(0).unsigned_abs().div_ceil(spread);
+        let first = before.max(0).unsigned_abs() + skip * spread - before.min(0).unsigned_abs();
+        let fits = |n: usize, end: usize| n.saturating_sub(skip).min(end.saturating_sub(first).div_ceil(spread));
+        let columns = fits(in_width, width);
+        for y in 0..fits(in_height, height) {
+            let source = &image[((skip + y) * in_width + skip) * channels..][..columns * channels];
+            let target = &mut padded[((first + y * spread) * width + first) * channels..];
+            if spread == 1 {
+                target[..source.len()].copy_from_slice(source);
+            } else {
+                let pixels = target.chunks_mut(channels).step_by(spread);
+                pixels.zip(source.chunks(channels)).for_each(|(target, pixel)| target.copy_from_slice(pixel));
+            }
+        }
+    }
+}
+
+/// Lends the calling thread `len` floats that it keeps from task to task. Contents are whatever was there.
+pub(super) fn with_buffer<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+    thread_local! {
+        static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < len {
+            buffer.resize(len, 0.0);
+        }
+        work(&mut buffer[..len])
+    })
+}
