@@ -16,6 +16,7 @@ mod report;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use convnet::cpu::Cpu;
 use convnet::naive::Naive;
 use convnet::ops::Region;
 use convnet::plan::Mode;
@@ -27,6 +28,8 @@ use report::{Kind, Numbers, Report};
 const FOLDER_VARIABLE: &str = "ALEXNET_REFERENCE_DIR";
 /// The naive device does a fraction of a GFLOP a second: a full-size step would take minutes.
 const NAIVE_MULTIPLY_ADDS: usize = 50_000_000;
+/// Steps in which fused and plain plans are compared.
+const FUSED_STEPS: usize = 3;
 
 #[test]
 fn committed_references_on_the_naive_device() {
@@ -36,6 +39,16 @@ fn committed_references_on_the_naive_device() {
 #[test]
 fn further_references_on_the_naive_device() {
     on_the_naive_device(&further());
+}
+
+#[test]
+fn committed_references_on_the_cpu() {
+    on_the_cpu(&committed());
+}
+
+#[test]
+fn further_references_on_the_cpu() {
+    on_the_cpu(&further());
 }
 
 #[test]
@@ -58,6 +71,18 @@ fn on_the_naive_device(files: &[PathBuf]) {
         }
         compare(reference, Numbers::F64, Naive::new)
     });
+}
+
+fn on_the_cpu(files: &[PathBuf]) {
+    for_each(files, |reference| {
+        let mut failures = compare(reference, Numbers::F32, || cpu(0));
+        failures.extend(compare_fused(reference));
+        failures
+    });
+}
+
+fn cpu(threads: usize) -> Cpu {
+    Cpu::new(threads).expect("the system gives threads")
 }
 
 fn committed() -> Vec<PathBuf> {
@@ -221,4 +246,33 @@ fn compare_parameters<D: Wide>(reference: &Reference, report: &mut Report, model
             report.compare(Kind::Trained, &full, Some(&got), reference.expected(&full));
         }
     }
+}
+
+/// A plan for training, with fused operations and shared memory, must give the bits of the plan that keeps every
+/// tensor; also on another number of threads.
+fn compare_fused(reference: &Reference) -> Vec<String> {
+    let mut failures = Vec::new();
+    for dropout in [Dropout::None, Dropout::Inverted, Dropout::Paper] {
+        let new = |mode, threads| Model::new(reference, dropout, reference.meta.weight_decay, mode, cpu(threads));
+        let (mut plain, mut fused) = (new(Mode::Inspect, 1), new(Mode::Train, 2));
+        for step in 0..FUSED_STEPS {
+            for model in [&mut plain, &mut fused] {
+                model.forward(step);
+                model.backward(step);
+                model.update();
+            }
+            if plain.loss().to_bits() != fused.loss().to_bits() {
+                failures.push(format!("{dropout:?} step {step}: loss {} fused for {}", fused.loss(), plain.loss()));
+            }
+        }
+        for parameter in &reference.meta.params {
+            for region in [Region::Weights, Region::Momenta] {
+                if plain.parameter(&parameter.name, region) != fused.parameter(&parameter.name, region) {
+                    failures.push(format!("{dropout:?}: {region:?} of {} differ when fused", parameter.name));
+                }
+            }
+        }
+    }
+    say(&format!("{}: {FUSED_STEPS} steps of the fused plan are compared bit for bit", reference.name));
+    failures
 }

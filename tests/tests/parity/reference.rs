@@ -88,8 +88,9 @@ pub(crate) struct Reference {
 
 impl Reference {
     pub(crate) fn read(path: &Path) -> Result<Reference, String> {
-        let arrays = npz::read(path)?;
-        let text: Vec<u8> = arrays.get("meta").ok_or("no meta")?.values.iter().map(|&byte| byte as u8).collect();
+        let mut arrays = npz::read(path)?;
+        let text = arrays.remove("meta").ok_or("no meta")?.values;
+        let text: Vec<u8> = text.into_iter().map(|byte| byte as u8).collect();
         let meta = serde_json::from_slice(&text).map_err(|error| format!("meta: {error}"))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Reference { name, meta, arrays, used: RefCell::default() })
