@@ -43,7 +43,7 @@ impl Wide for Cpu {
 pub(crate) struct Model<'a, D> {
     reference: &'a Reference,
     net: Net,
-    pub(crate) plan: Plan,
+    plan: Plan,
     device: D,
     input: Vec<f64>,
 }
@@ -134,6 +134,14 @@ impl<'a, D: Wide> Model<'a, D> {
         joined
     }
 
+    /// The names of the parts of parameters whose numbers in `region` differ from the other model's.
+    pub(crate) fn differences(&self, other: &Self, region: Region) -> Vec<&str> {
+        let parts = self.plan.parameters.iter().zip(&other.plan.parameters);
+        let read = |device: &D, part: &Parameter| device.read_wide(Span { region, ..part.value });
+        let differ = parts.filter(|(ours, theirs)| read(&self.device, ours) != read(&other.device, theirs));
+        differ.map(|(part, _)| part.name.as_str()).collect()
+    }
+
     fn write_parameter(&mut self, name: &str, joined: &[f32]) {
         let mut list = Vec::new();
         for piece in self.pieces(name) {
@@ -190,7 +198,10 @@ fn act_positions(dims: [usize; 4], tower: usize, towers: usize) -> impl Iterator
 
 /// Four nested loops, the last innermost.
 fn four([a, b, c, d]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
-    (0..a * b * c).flat_map(move |outer| (0..d).map(move |inner| [outer / (b * c), outer / c % b, outer % c, inner]))
+    (0..a * b * c).flat_map(move |outer| {
+        let (i, j, k) = (outer / (b * c), outer / c % b, outer % c);
+        (0..d).map(move |l| [i, j, k, l])
+    })
 }
 
 /// Runs operations; the input and the masks are the reference's in place of the device's own.

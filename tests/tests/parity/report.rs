@@ -163,7 +163,7 @@ fn ratio(difference: f64, of: f64) -> f64 {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {:?}: {} quantities", self.file, self.numbers, self.compared)?;
+        write!(f, "{}.npz in {:?}: {} quantities", self.file, self.numbers, self.compared)?;
         for (kind, (error, name)) in &self.worst {
             write!(f, "; {kind:?} {error:.1e} ({name})")?;
         }
