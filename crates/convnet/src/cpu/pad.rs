@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::ops::ConvShape;
+
 /// Where an image lies in a larger one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Padding {
@@ -22,6 +24,19 @@ pub(super) struct Padding {
 }
 
 impl Padding {
+    /// As far as the windows of a convolution reach.
+    pub(super) fn of_windows(shape: &ConvShape) -> Padding {
+        Padding {
+            in_height: shape.in_height,
+            in_width: shape.in_width,
+            channels: shape.channels,
+            height: (shape.out_height - 1) * shape.stride + shape.size,
+            width: ((shape.out_width - 1) * shape.stride + shape.size).max(shape.in_width + shape.pad),
+            before: shape.pad as isize,
+            spread: 1,
+        }
+    }
+
     /// Floats of a padded image.
     pub(super) fn len(&self) -> usize {
         self.height * self.width * self.channels
