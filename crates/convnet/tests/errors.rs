@@ -7,6 +7,7 @@ use common::layers::{Setup, unary, weighted};
 use common::memory::{Fill, Memory};
 use common::step;
 use convnet::Error;
+use convnet::cpu::Cpu;
 use convnet::naive::Naive;
 use convnet::ops::{
     Access, Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape,
@@ -15,9 +16,9 @@ use convnet::ops::{
 
 const IMAGES: usize = 2;
 
-/// The device under test.
-fn device() -> impl Device {
-    Naive::new()
+/// The devices under test.
+fn devices() -> [Box<dyn Device>; 2] {
+    [Box::new(Naive::new()), Box::new(Cpu::new(2).unwrap())]
 }
 
 /// Asserts that a result is an error of this pattern.
@@ -30,26 +31,32 @@ macro_rules! refuses {
     };
 }
 
-/// Runs an operation that fails, and checks that memory is as before.
+/// Runs an operation on every device. All must agree about the result, and where it fails memory must be as before.
 fn run(memory: &Memory, op: &Op) -> Result<(), Error> {
-    let mut device = device();
-    memory.load(&mut device);
-    let lens = memory.lens();
-    let contents = |device: &dyn Device| -> Vec<Vec<u32>> {
-        let read = |&region: &Region| {
-            let mut data = vec![0.0; lens[region as usize]];
-            device.read(Span::new(region, 0, data.len()), &mut data).unwrap();
-            data.into_iter().map(f32::to_bits).collect()
-        };
-        Region::ALL.iter().map(read).collect()
-    };
-    let before = contents(&device);
+    let results = devices().map(|mut device| run_on(&mut *device, memory, op));
+    assert_eq!(format!("{:?}", results[0]), format!("{:?}", results[1]));
+    results.into_iter().collect()
+}
+
+fn run_on(device: &mut dyn Device, memory: &Memory, op: &Op) -> Result<(), Error> {
+    memory.load(device);
+    let before = contents(device, memory);
     device.begin(&mut step(1, IMAGES, 2)).unwrap();
     let result = device.run(op);
     if result.is_err() {
-        assert_eq!(before, contents(&device), "{} failed and changed memory", op.name());
+        assert_eq!(before, contents(device, memory), "{} failed and changed memory", op.name());
     }
     result
+}
+
+fn contents(device: &dyn Device, memory: &Memory) -> Vec<Vec<u32>> {
+    let lens = memory.lens();
+    let read = |&region: &Region| {
+        let mut data = vec![0.0; lens[region as usize]];
+        device.read(Span::new(region, 0, data.len()), &mut data).unwrap();
+        data.into_iter().map(f32::to_bits).collect()
+    };
+    Region::ALL.iter().map(read).collect()
 }
 
 fn conv_shape() -> ConvShape {
@@ -269,61 +276,64 @@ fn operands_must_go_in_pairs_and_groups() {
 
 #[test]
 fn transfers_stay_inside_the_span_and_the_region() {
-    let mut device = device();
-    device.reserve(Region::Work, 10).unwrap();
-    device.write(Span::new(Region::Work, 4, 6), &[1.0; 6]).unwrap();
-    let mut data = [9.0; 3];
-    device.read(Span::new(Region::Work, 3, 7), &mut data).unwrap();
-    assert_eq!(data, [0.0, 1.0, 1.0]);
+    for mut device in devices() {
+        device.reserve(Region::Work, 10).unwrap();
+        device.write(Span::new(Region::Work, 4, 6), &[1.0; 6]).unwrap();
+        let mut data = [9.0; 3];
+        device.read(Span::new(Region::Work, 3, 7), &mut data).unwrap();
+        assert_eq!(data, [0.0, 1.0, 1.0]);
 
-    let outside = Span::new(Region::Work, 5, 6);
-    refuses!(device.write(outside, &[0.0]), Error::OutOfRange { available: 10, .. });
-    refuses!(device.read(outside, &mut [0.0]), Error::OutOfRange { available: 10, .. });
-    refuses!(device.read(Span::new(Region::Weights, 0, 1), &mut [0.0]), Error::OutOfRange { available: 0, .. });
-    let inside = Span::new(Region::Work, 5, 2);
-    refuses!(device.write(inside, &[0.0; 3]), Error::OutOfRange { .. });
-    refuses!(device.read(inside, &mut [0.0; 3]), Error::OutOfRange { .. });
-    device.read(Span::new(Region::Work, 3, 7), &mut data).unwrap();
-    assert_eq!(data, [0.0, 1.0, 1.0]);
+        let outside = Span::new(Region::Work, 5, 6);
+        refuses!(device.write(outside, &[0.0]), Error::OutOfRange { available: 10, .. });
+        refuses!(device.read(outside, &mut [0.0]), Error::OutOfRange { available: 10, .. });
+        refuses!(device.read(Span::new(Region::Weights, 0, 1), &mut [0.0]), Error::OutOfRange { available: 0, .. });
+        let inside = Span::new(Region::Work, 5, 2);
+        refuses!(device.write(inside, &[0.0; 3]), Error::OutOfRange { .. });
+        refuses!(device.read(inside, &mut [0.0; 3]), Error::OutOfRange { .. });
+        device.read(Span::new(Region::Work, 3, 7), &mut data).unwrap();
+        assert_eq!(data, [0.0, 1.0, 1.0]);
+    }
 }
 
 #[test]
 fn reserving_keeps_contents_and_never_shrinks() {
-    let mut device = device();
-    let span = Span::new(Region::Momenta, 0, 3);
-    device.reserve(Region::Momenta, 3).unwrap();
-    device.write(span, &[1.0, 2.0, 3.0]).unwrap();
-    device.reserve(Region::Momenta, 5).unwrap();
-    device.reserve(Region::Momenta, 1).unwrap();
-    let mut data = [9.0; 5];
-    device.read(Span::new(Region::Momenta, 0, 5), &mut data).unwrap();
-    assert_eq!(data, [1.0, 2.0, 3.0, 0.0, 0.0]);
+    for mut device in devices() {
+        let span = Span::new(Region::Momenta, 0, 3);
+        device.reserve(Region::Momenta, 3).unwrap();
+        device.write(span, &[1.0, 2.0, 3.0]).unwrap();
+        device.reserve(Region::Momenta, 5).unwrap();
+        device.reserve(Region::Momenta, 1).unwrap();
+        let mut data = [9.0; 5];
+        device.read(Span::new(Region::Momenta, 0, 5), &mut data).unwrap();
+        assert_eq!(data, [1.0, 2.0, 3.0, 0.0, 0.0]);
+    }
 }
 
 #[test]
 fn parts_of_a_step_must_agree() {
-    let mut device = device();
-    let first = Step { labels: vec![1, 0], ids: vec![5, 6], ..Step::default() };
-    device.begin(&mut first.clone()).unwrap();
-    let mut step = Step { ids: vec![5], ..first.clone() };
-    let Err(Error::Step(message)) = device.begin(&mut step) else { panic!("a step without an id was taken") };
-    assert_eq!(message, "1 ids for 2 labels");
-    assert_eq!(step.ids, [5], "a refused step stays with the caller");
-    let draw = Draw { top: 0, left: 0, flip: false, scale: 1.0, shift: [0.0; 3] };
-    refuses!(device.begin(&mut Step { draws: vec![draw; 3], ..first.clone() }), Error::Step(_));
-    let mut next = Step { labels: vec![3], ids: vec![7], ..Step::default() };
-    device.begin(&mut next).unwrap();
-    assert_eq!((next.labels, next.ids), (first.labels, first.ids), "the step before is handed back");
+    for mut device in devices() {
+        let first = Step { labels: vec![1, 0], ids: vec![5, 6], ..Step::default() };
+        device.begin(&mut first.clone()).unwrap();
+        let mut step = Step { ids: vec![5], ..first.clone() };
+        let Err(Error::Step(message)) = device.begin(&mut step) else { panic!("a step without an id was taken") };
+        assert_eq!(message, "1 ids for 2 labels");
+        assert_eq!(step.ids, [5], "a refused step stays with the caller");
+        let draw = Draw { top: 0, left: 0, flip: false, scale: 1.0, shift: [0.0; 3] };
+        refuses!(device.begin(&mut Step { draws: vec![draw; 3], ..first.clone() }), Error::Step(_));
+        let mut next = Step { labels: vec![3], ids: vec![7], ..Step::default() };
+        device.begin(&mut next).unwrap();
+        assert_eq!((next.labels, next.ids), (first.labels, first.ids), "the step before is handed back");
+    }
 }
 
 #[test]
 fn labels_and_rates_must_fit() {
     let (memory, [forward, _]) = softmax(1);
-    // The labels of the step are 0 and 1.
-    let mut device = device();
-    memory.load(&mut device);
-    device.begin(&mut Step { labels: vec![0, 1], ids: vec![0, 0], ..Step::default() }).unwrap();
-    refuses!(device.run(&forward), Error::Step(_));
+    for mut device in devices() {
+        memory.load(&mut *device);
+        device.begin(&mut Step { labels: vec![0, 1], ids: vec![0, 0], ..Step::default() }).unwrap();
+        refuses!(device.run(&forward), Error::Step(_));
+    }
     let (memory, op) = update(3);
     refuses!(run(&memory, &op), Error::Step(_));
 }
@@ -337,11 +347,14 @@ fn pixels_and_crops_must_fit() {
     let draw = Draw { top: 2, left: 2, flip: false, scale: 1.0, shift: [0.0; 3] };
     let good = Step { rgb: vec![7; IMAGES * side * side * 3], draws: vec![draw; IMAGES], ..step(1, IMAGES, 2) };
     let augment = |crop: usize, step: &Step| {
-        let mut device = device();
-        memory.load(&mut device);
-        device.begin(&mut step.clone())?;
-        let mean = Span { len: crop * crop * 3, ..mean };
-        device.augment(&Augment { side, crop, mean, output })
+        let results = devices().map(|mut device| {
+            memory.load(&mut *device);
+            device.begin(&mut step.clone())?;
+            let mean = Span { len: crop * crop * 3, ..mean };
+            device.augment(&Augment { side, crop, mean, output })
+        });
+        assert_eq!(format!("{:?}", results[0]), format!("{:?}", results[1]));
+        results.into_iter().collect::<Result<(), Error>>()
     };
     augment(crop, &good).unwrap();
     let message = |step: Step| match augment(crop, &step) {
@@ -364,8 +377,9 @@ fn a_crop_larger_than_the_image_is_refused() {
     let mean = memory.exact(Region::Constants, crop * crop * 3, Fill::Signed);
     let output = memory.images(1, crop * crop * 3, Fill::Signed);
     let draw = Draw { top: 0, left: 0, flip: false, scale: 1.0, shift: [0.0; 3] };
-    let mut device = device();
-    memory.load(&mut device);
-    device.begin(&mut Step { rgb: vec![7; 12], draws: vec![draw], ..step(1, 1, 2) }).unwrap();
-    refuses!(device.augment(&Augment { side, crop, mean, output }), Error::Step(_));
+    for mut device in devices() {
+        memory.load(&mut *device);
+        device.begin(&mut Step { rgb: vec![7; 12], draws: vec![draw], ..step(1, 1, 2) }).unwrap();
+        refuses!(device.augment(&Augment { side, crop, mean, output }), Error::Step(_));
+    }
 }

@@ -1,4 +1,5 @@
 //! Every operation of a device against the naive one: random shapes, memory around the operands, repetition, threads.
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
 
@@ -6,7 +7,7 @@ use common::check::check;
 use common::layers::{Setup, Unary, Weighted, unary, weighted};
 use common::memory::{Fill, Memory};
 use common::step;
-use convnet::naive::Naive;
+use convnet::cpu::Cpu;
 use convnet::ops::{
     Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape, MapNormShape, Op,
     PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward, UnaryForward, UnaryShape, Update,
@@ -17,12 +18,14 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 /// The device under test.
-fn device(_threads: usize) -> impl Device {
-    Naive::new()
+fn device(threads: usize) -> impl Device {
+    Cpu::new(threads).unwrap()
 }
 
+/// As many cases as fit into an ordinary test run; `PROPTEST_CASES` asks for more.
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() { default } else { ProptestConfig { cases, ..default } }
 }
 
 fn check_op(memory: &Memory, op: &Op, step: &Step, scales: &[f64]) -> TestCaseResult {
@@ -43,8 +46,12 @@ fn check_weighted<S: WeightedShape>(
 ) -> TestCaseResult {
     let (memory, step) = (layer.memory.clone(), step(setup.seed, setup.images, 2));
     let sources = layer.forward.towers[0].inputs.len();
+    let slope = match setup.activation {
+        Some(Activation::Tanh { a, b }) => f64::from(a * b),
+        Some(Activation::Relu) | None => 1.0,
+    };
     let [forward, input_grad, weight_grad] = wrap(layer);
-    check_op(&memory, &forward, &step, &[root(terms[0] * sources)])?;
+    check_op(&memory, &forward, &step, &[slope * root(terms[0] * sources)])?;
     check_op(&memory, &input_grad, &step, &[root(terms[1] * sources)])?;
     check_op(&memory, &weight_grad, &step, &[root(terms[2])])
 }
@@ -104,12 +111,12 @@ fn setups() -> impl Strategy<Value = Setup> {
     )
 }
 
-/// Any convolution that the naive device does in a blink. `overhang` adds windows beyond the right and bottom edge.
+/// Any convolution that the naive device does in a blink, with `pad < size` as in every net. `overhang` adds windows beyond the right and bottom edge.
 fn convs() -> impl Strategy<Value = (ConvShape, Setup)> {
     let extents = (1_usize..15, 1_usize..15, any::<bool>(), prop_oneof![7 => Just(0), 1 => 1_usize..3]);
     let maps = (prop_oneof![1_usize..=20, Just(3), Just(16)], prop_oneof![1_usize..=70, Just(16), Just(48)]);
     let window = prop_oneof![4 => 1_usize..=5, 1 => 6_usize..=11];
-    let window = window.prop_flat_map(|size| (Just(size), 1..=size + 1, 0..=size + 1));
+    let window = window.prop_flat_map(|size| (Just(size), 1..=size + 1, 0..size));
     (extents, maps, window, setups())
         .prop_map(|((in_height, in_width, ceil, overhang), (channels, filters), (size, stride, pad), setup)| {
             let out_height = window_count(in_height, pad, size, stride, ceil) + overhang;
@@ -154,6 +161,11 @@ proptest! {
     #[test]
     fn fc(inputs in 1_usize..=300, outputs in 1_usize..=300, setup in setups()) {
         check_fc(FcShape { inputs, outputs }, setup)?;
+    }
+
+    #[test]
+    fn fc_with_many_images(inputs in 1_usize..9, outputs in 1_usize..40, images in 200_usize..700, setup in setups()) {
+        check_fc(FcShape { inputs, outputs }, Setup { images, ..setup })?;
     }
 
     #[test]

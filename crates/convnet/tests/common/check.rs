@@ -5,7 +5,8 @@ use convnet::ops::{Device, Op, Region, Span, Step};
 
 use super::memory::{Contents, Memory, read};
 
-/// Outputs with fewer floats than this may be small by cancellation: their error is compared with the scale of their terms too.
+/// An output with fewer floats than this may be small by cancellation as a whole: its error is then compared with the
+/// scale of its terms too, as that of each single float is.
 const FEW: usize = 256;
 
 /// Runs one operation on devices with 1 and 3 threads and on the naive one, and compares. `scales` has for
@@ -57,15 +58,16 @@ fn compare(op: &str, span: Span, expected: &[f64], got: &[f32], scale: f64) -> R
     let gradient = op.ends_with("_grad") || op.ends_with("_backward");
     let limit = if gradient { 1e-5 } else { 2e-6 };
     let errors: Vec<f64> = expected.iter().zip(got).map(|(x, y)| (f64::from(*y) - x).abs()).collect();
-    let scale = if expected.len() < FEW { rms(expected).max(scale) } else { rms(expected) };
+    let (size, scale) = (rms(expected), rms(expected).max(scale));
+    let norm = if expected.len() < FEW { scale } else { size };
     let worst = (0..errors.len()).max_by(|&i, &j| errors[i].total_cmp(&errors[j]));
     let Some(worst) = worst else { return Ok(()) };
     let message = |what: &str, value: f64| {
         let (index, expected, got) = (worst, expected[worst], got[worst]);
         Err(format!("{op}: {what} {value:.2e} in {span}, worst at {index}: expected {expected}, got {got}"))
     };
-    if rms(&errors) > limit * scale {
-        return message("relative L2 error", rms(&errors) / scale);
+    if rms(&errors) > limit * norm {
+        return message("relative L2 error", rms(&errors) / norm);
     }
     let element = (0..errors.len()).find(|&i| errors[i] > 10.0 * limit * (scale + expected[i].abs()));
     element.map_or(Ok(()), |i| message("error of a float", errors[i]))

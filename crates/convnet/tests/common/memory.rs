@@ -99,12 +99,12 @@ impl Memory {
     }
 
     /// Copies the memory to a device as it stands.
-    pub fn load(&self, device: &mut impl Device) {
+    pub fn load(&self, device: &mut dyn Device) {
         load(&self.contents, device);
     }
 
     /// Runs one operation on a device that starts with [`Memory::before`], and returns what it holds afterwards.
-    pub fn run(&self, device: &mut impl Device, op: &Op, step: &Step) -> Contents {
+    pub fn run(&self, device: &mut dyn Device, op: &Op, step: &Step) -> Contents {
         load(&self.before(op), device);
         device.begin(&mut step.clone()).unwrap();
         device.run(op).unwrap();
@@ -153,7 +153,7 @@ pub fn spans(op: &Op) -> Vec<(Access, Span)> {
     spans
 }
 
-fn load(contents: &Contents, device: &mut impl Device) {
+fn load(contents: &Contents, device: &mut dyn Device) {
     for (&region, data) in Region::ALL.iter().zip(contents) {
         device.reserve(region, data.len()).unwrap();
         device.write(Span::new(region, 0, data.len()), data).unwrap();
