@@ -61,7 +61,6 @@ impl Start {
     }
 
     /// Makes the network and the statistics; none when somebody asked to stop.
-    #[expect(clippy::type_complexity, reason = "three things, taken apart at once")]
     fn prepare(
         &mut self,
         args: &TrainArgs,
@@ -94,8 +93,8 @@ impl Start {
     fn introduce(&mut self, device: &str) {
         let Start { net, data, state, folder, .. } = self;
         let settings = &state.settings;
-        let (parameters, products) = (thousands(net.parameters()), net.multiply_adds() as f64 / 1e6);
-        say(format_args!("net {}: {parameters} parameters, {products:.1} M multiply-adds an image", net.name));
+        let (parameters, products) = (thousands(net.parameters()), thousands(net.multiply_adds()));
+        say(format_args!("net {}: {parameters} parameters, {products} multiply-adds an image", net.name));
         net.layers.iter().filter_map(describe::layer).for_each(|words| say(format_args!("  {words}")));
         say(format_args!(
             "data {}: {} classes, {} training images in a new order every epoch, {} validation images",

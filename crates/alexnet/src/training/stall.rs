@@ -76,9 +76,9 @@ impl StallWatch {
         }
         text.push_str(
             "A signal that fades from layer to layer asks for larger init_std (the 2012 code has 0.03 in conv3 to conv5\n\
-             where the text has 0.01; small nets want 0.05) or for biases of 1 behind ReLUs.\n\
-             One that explodes asks for a lower --lr; dropout with scale = \"train\" does that at the first rates,\n\
-             scale = \"test\" (2012) does not. Some runs leave the plateau by themselves after a few thousand steps.",
+             where the text has 0.01; small nets want 0.05) or for biases of 1 behind ReLUs. One that grows, or is\n\
+             exactly 0 behind a ReLU, asks for a lower --lr or smaller init_std. Dropout with scale = \"train\" makes the\n\
+             first steps explode where scale = \"test\" (2012) does not. Some runs leave the plateau by themselves.",
         );
         text
     }

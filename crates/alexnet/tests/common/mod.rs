@@ -1,5 +1,6 @@
 //! Running the program in a folder of its own.
 #![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,27 +10,27 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Two towers, all kinds of randomness, a few thousand parameters.
-pub const TINY: &str = r#"
+const TINY: &str = r#"
 name = "tiny"
 towers = 2
 classes = 10
 
 [augment]
 image = SIDE
-crop = 14
+crop = CROP
 colour_noise = 0.1
 colour_divide = 1.1
 
 [training]
 batch = 32
-rate = 0.02
+rate = 0.005
 epochs = 4
 schedule = "short"
 
 [[schedule]]
 name = "short"
 epochs = 4
-event = [{ epoch = 2, rate = 0.002, bias_rate = 0.002 }]
+event = [{ epoch = 2, rate = 0.0005, bias_rate = 0.0005 }]
 
 [[layer]]
 name = "conv1"
@@ -61,8 +62,7 @@ name = "fc2"
 type = "fc"
 reads = "all"
 outputs = 32
-init_std = 0.05
-bias = 1
+init_std = 0.01
 
 [[layer]]
 name = "relu2"
@@ -85,54 +85,54 @@ type = "softmax"
 "#;
 
 /// A folder to work in, with `tiny.toml` (for the demo set) and `tiny16.toml` (for images of 16 pixels).
-pub struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 /// What a command said.
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Place {
-    pub fn new() -> Place {
+    pub(crate) fn new() -> Place {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("tiny.toml"), TINY.replace("SIDE", "32")).unwrap();
-        fs::write(folder.path().join("tiny16.toml"), TINY.replace("SIDE", "16")).unwrap();
+        fs::write(folder.path().join("tiny.toml"), TINY.replace("SIDE", "32").replace("CROP", "28")).unwrap();
+        fs::write(folder.path().join("tiny16.toml"), TINY.replace("SIDE", "16").replace("CROP", "14")).unwrap();
         Place { folder }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// What lies in the folder, sorted, without the nets.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         names(self.folder.path()).into_iter().filter(|name| !name.starts_with("tiny")).collect()
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alexnet"));
         command.args(args).current_dir(self.folder.path()).env_remove("CARGO").stdin(Stdio::null());
         command
     }
 
     /// Runs the program to its end.
-    pub fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         said(&self.command(args).output().unwrap())
     }
 
     /// Runs the program, which must succeed; gives what it printed.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let said = self.run(args);
         assert_eq!(said.code, 0, "alexnet {}\n{}{}", args.join(" "), said.out, said.err);
         said.out
     }
 
     /// Runs the program, which must fail cleanly with this exit code; gives its message.
-    pub fn fails(&self, code: i32, args: &[&str]) -> String {
+    pub(crate) fn fails(&self, code: i32, args: &[&str]) -> String {
         let said = self.run(args);
         let shown = format!("alexnet {}\n{}{}", args.join(" "), said.out, said.err);
         assert_eq!(said.code, code, "{shown}");
@@ -140,12 +140,12 @@ impl Place {
         said.err
     }
 
-    pub fn start(&self, args: &[&str]) -> Child {
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Makes `data/train/CLASS/*.png` and `data/val/CLASS/*.png`, told apart by their colours.
-    pub fn make_data(&self, classes: &[&str], train: u8, val: u8) {
+    pub(crate) fn make_data(&self, classes: &[&str], train: u8, val: u8) {
         for (label, class) in classes.iter().enumerate() {
             for (split, count) in [("train", train), ("val", val)] {
                 let folder = self.path("data").join(split).join(class);
@@ -163,12 +163,12 @@ impl Place {
     }
 }
 
-pub fn said(output: &Output) -> Said {
+pub(crate) fn said(output: &Output) -> Said {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Said { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-pub fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -176,7 +176,7 @@ pub fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Waits until `path` exists.
-pub fn wait_for(path: &Path) {
+pub(crate) fn wait_for(path: &Path) {
     let start = Instant::now();
     while !path.exists() {
         assert!(start.elapsed() < Duration::from_secs(60), "{} does not appear", path.display());
@@ -185,13 +185,13 @@ pub fn wait_for(path: &Path) {
 }
 
 /// Sends a signal by its name.
-pub fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
 
 /// The lines of a run's log.
-pub fn log(run: &Path) -> Vec<serde_json::Value> {
+pub(crate) fn log(run: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(run.join("log.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
