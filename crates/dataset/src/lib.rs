@@ -21,6 +21,7 @@ mod error;
 mod folder;
 mod loader;
 mod order;
+mod scale;
 mod statistics;
 
 use std::sync::Arc;
