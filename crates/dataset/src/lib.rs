@@ -21,7 +21,6 @@ mod error;
 mod folder;
 mod loader;
 mod order;
-mod scale;
 mod statistics;
 
 use std::sync::Arc;

@@ -228,8 +228,59 @@ fn tiny_and_thin_images_are_scaled_up() {
     }
 }
 
+/// Scale the whole image in f64, then cut: what [`scale_and_cut`] does in one step.
+fn naive(image: &RgbImage, side: usize) -> Vec<f64> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let shorter = width.min(height);
+    let scaled = |length: usize| ((length * side) as f64 / shorter as f64 + 0.5).floor() as usize;
+    let weights = |length: usize, at: usize| -> Vec<f64> {
+        let scale = length as f64 / scaled(length) as f64;
+        let centre = ((scaled(length) - side) / 2 + at) as f64 * scale + 0.5 * scale;
+        let tent = |i: usize| (1.0 - ((i as f64 + 0.5 - centre) / scale.max(1.0)).abs()).max(0.0);
+        let weights: Vec<f64> = (0..length).map(tent).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / sum).collect()
+    };
+    let mut rgb = Vec::new();
+    for y in 0..side {
+        let rows = weights(height, y);
+        for x in 0..side {
+            let columns = weights(width, x);
+            for channel in 0..3 {
+                let value = |(i, j): (usize, usize)| {
+                    let pixel = image.get_pixel(j as u32, i as u32);
+                    rows[i] * columns[j] * f64::from(pixel.0[channel])
+                };
+                rgb.push(
+                    (0..height)
+                        .flat_map(|i| (0..width).map(move |j| (i, j)))
+                        .map(value)
+                        .sum(),
+                );
+            }
+        }
+    }
+    rgb
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn scaling_is_the_triangle_filter(
+        width in 1_u32..40, height in 1_u32..40, side in 1_usize..24, seed: u32,
+    ) {
+        let noise = |x: u32, y: u32| {
+            let value = (x + y * 64).wrapping_add(seed).wrapping_mul(2_654_435_761);
+            Rgb([(value >> 8) as u8, (value >> 16) as u8, (value >> 24) as u8])
+        };
+        let image = RgbImage::from_fn(width, height, noise);
+        let mut rgb = vec![0; side * side * 3];
+        scale_and_cut(&image, side, &mut rgb);
+        for (&got, want) in rgb.iter().zip(naive(&image, side)) {
+            prop_assert!((f64::from(got) - want).abs() < 1.6, "{got}, expected {want}");
+        }
+    }
 
     #[test]
     fn damaged_data_never_panics(which in 0_usize..5, at: u16, value: u8) {
