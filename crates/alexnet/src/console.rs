@@ -54,6 +54,7 @@ impl Progress {
             let style = ProgressStyle::with_template(template).map(|style| style.progress_chars("━╸─"));
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(label.clone());
+            bar.tick();
             *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
             bar
         });

@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dataset::{Error, ImageFault, Images};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::console;
+
 /// The exit code of a program that was stopped by Ctrl-C.
 pub const EXIT_CODE: u8 = 130;
+
+/// How often the answer to Ctrl-C is due.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Whether somebody asked to stop.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +35,19 @@ impl Interrupt {
                 .and_then(|_| flag::register(signal, Arc::clone(&interrupt.0)))
                 .context("cannot listen to Ctrl-C")?;
         }
+        interrupt.announce();
         Ok(interrupt)
+    }
+
+    /// Answers the first Ctrl-C, since a step may take long.
+    fn announce(&self) {
+        let interrupt = self.clone();
+        thread::spawn(move || {
+            while !interrupt.requested() {
+                thread::sleep(POLL);
+            }
+            console::warn("stopping as soon as everything is saved; Ctrl-C again ends at once, without saving");
+        });
     }
 
     /// Whether to stop as soon as everything is saved.

@@ -118,12 +118,15 @@ impl RunFolder {
         }
     }
 
-    /// Keeps a copy of the newest checkpoint as that of `epochs` epochs, and removes those that are not kept.
-    /// `rates` are the rates of the epochs so far and the next one.
+    /// Keeps copies of the newest checkpoint, that of `epochs` epochs: as the best if it is, and for the history, from
+    /// which those that are not kept are removed. `rates` are the rates of the epochs so far and the next one.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn keep_epoch(&self, epochs: usize, rates: &[f64]) -> Result<()> {
+    pub fn keep(&self, is_best: bool, epochs: usize, rates: &[f64]) -> Result<()> {
+        if is_best {
+            checkpoint::copy(&self.file(LAST), &self.file(BEST))?;
+        }
         checkpoint::copy(&self.file(LAST), &self.file(&epoch_name(epochs)))?;
         let there: Vec<usize> = checkpoint::in_folder(&self.path).iter().filter_map(|path| epoch_of(path)).collect();
         let kept = kept(&there, rates);

@@ -116,6 +116,16 @@ impl Sums {
         *self = Sums { images: sum.images, loss: sum.loss, top1: sum.top1, top5: sum.top5 };
     }
 
+    /// What came after `earlier`.
+    pub fn since(&self, earlier: &Sums) -> Outcome {
+        Outcome {
+            images: self.images - earlier.images,
+            loss: self.loss - earlier.loss,
+            top1: self.top1 - earlier.top1,
+            top5: self.top5 - earlier.top5,
+        }
+    }
+
     /// The same as an outcome.
     pub fn outcome(&self) -> Outcome {
         Outcome { images: self.images, loss: self.loss, top1: self.top1, top5: self.top5 }

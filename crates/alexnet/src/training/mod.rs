@@ -19,12 +19,12 @@ use convnet::ops::{Device, Step};
 use convnet::run::{Network, Outcome};
 use dataset::{Batch, Dataset, Loader, Statistics, permutation};
 
-use crate::checkpoint::{self, EpochRecord, NotFinite, Position, State};
+use crate::checkpoint::{self, EpochRecord, NotFinite, Position, State, Sums};
 use crate::console;
 use crate::device::AHEAD;
 use crate::evaluate::{self, Classifier, Split};
 use crate::interrupt::Interrupt;
-use crate::run_folder::{BEST, LAST, RunFolder};
+use crate::run_folder::{LAST, RunFolder};
 use crate::skips::Skips;
 use meter::Meter;
 use stall::StallWatch;
@@ -35,8 +35,9 @@ pub use schedule::{Plateau, Rates, Schedule, names};
 
 /// How often a run is saved within an epoch.
 const SAVE_INTERVAL: Duration = Duration::from_secs(300);
-/// Steps between lines of the log.
+/// Steps, and time, between lines of the log.
 const LOG_STEPS: usize = 20;
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What does not change what a run computes.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,8 @@ pub struct Run<'a, D> {
     stall: StallWatch,
     /// When and where the run was saved last.
     saved: (Instant, Option<Position>),
+    /// When the last line of the log was written, and what the epoch's results were then.
+    logged: (Instant, Sums),
 }
 
 impl<'a, D: Device> Run<'a, D> {
@@ -110,8 +113,8 @@ impl<'a, D: Device> Run<'a, D> {
         let labels = (0..data.train.len()).map(|index| data.train.label(index));
         let stall = StallWatch::new(labels, data.train.len().div_ceil(settings.batch));
         let val_skips = Skips::new("validation", data.val.len());
-        let saved = (Instant::now(), None);
-        Ok(Run { parts, sampler, schedule, val_skips, meter: Meter::default(), stall, saved })
+        let (saved, logged) = ((Instant::now(), None), (Instant::now(), Sums::default()));
+        Ok(Run { parts, sampler, schedule, val_skips, meter: Meter::default(), stall, saved, logged })
     }
 
     /// How far the run is.
@@ -162,6 +165,7 @@ impl<'a, D: Device> Run<'a, D> {
         let mut step = Step::default();
         let progress = self.progress("epoch");
         self.meter.begin_epoch();
+        self.logged = (Instant::now(), self.parts.state.position.sums);
         while self.parts.state.position.step < self.epoch_steps() {
             if self.parts.interrupt.requested() {
                 return Ok(Some(Ending::Interrupt));
@@ -184,8 +188,9 @@ impl<'a, D: Device> Run<'a, D> {
             position.images += images as u64;
             let (done, at_end) = (position.step, position.step * self.parts.state.settings.batch >= data.train.len());
             progress.set(done, || report::message(&self.parts.state, &self.meter, self.todo(), progress.is_wide()));
-            if done.is_multiple_of(LOG_STEPS) || at_end {
-                self.parts.folder.log(&report::step(&self.parts.state, &rates, &self.meter));
+            if done.is_multiple_of(LOG_STEPS) || at_end || self.logged.0.elapsed() >= LOG_INTERVAL {
+                self.parts.folder.log(&report::step(&self.parts.state, &self.logged.1, &rates, &self.meter));
+                self.logged = (Instant::now(), self.parts.state.position.sums);
             }
             if !at_end && self.save_is_due() {
                 self.save()?;
@@ -290,13 +295,10 @@ impl<'a, D: Device> Run<'a, D> {
         state.position = Position { epoch: epoch + 1, steps, images, ..Position::default() };
         let is_best = state.best() == Some(epoch);
         self.save()?;
-        if is_best {
-            checkpoint::copy(&self.parts.folder.file(LAST), &self.parts.folder.file(BEST))?;
-        }
-        let rates: Vec<f64> = (0..=epoch + 1).map(|epoch| self.rates(epoch).weights).collect();
-        self.parts.folder.keep_epoch(epoch + 1, &rates)?;
         self.parts.folder.log(&report::epoch(&self.parts.state, &self.meter));
         console::say(report::row(&self.parts.state, &self.meter, is_best));
+        let rates: Vec<f64> = (0..=epoch + 1).map(|epoch| self.rates(epoch).weights).collect();
+        self.parts.folder.keep(is_best, epoch + 1, &rates).map_err(|error| self.unsaved(error))?;
         self.draw();
         Ok(())
     }
@@ -336,11 +338,20 @@ impl<'a, D: Device> Run<'a, D> {
         let Parts { folder, state, statistics, network, .. } = &self.parts;
         let saved = checkpoint::save(&folder.file(LAST), state, statistics, network);
         if let Err(error) = saved {
-            return Err(if error.is::<NotFinite>() { self.not_finite("parameters are") } else { error });
+            return Err(if error.is::<NotFinite>() { self.not_finite("parameters are") } else { self.unsaved(error) });
         }
         let state = &self.parts.state;
         self.saved = (Instant::now(), Some(state.position.clone()));
         Ok(())
+    }
+
+    /// The error of a checkpoint that cannot be written; says how to go on.
+    fn unsaved(&self, error: Error) -> Error {
+        let folder = self.parts.folder.path();
+        match self.parts.folder.file(LAST).exists() {
+            true => anyhow!("{error:#}. When that is repaired, go on with --resume {}", console::quoted(folder)),
+            false => error,
+        }
     }
 
     /// Draws the run's pictures. One that cannot be drawn is a warning.

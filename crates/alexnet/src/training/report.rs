@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Ending;
 use super::meter::{Meter, Todo};
 use super::schedule::Rates;
-use crate::checkpoint::State;
+use crate::checkpoint::{State, Sums};
 use crate::console::{clock, percent, thousands};
 
 /// Names of what [`row`] gives; errors are top-1 where they do not say top-5.
@@ -78,9 +78,9 @@ pub(super) fn message(state: &State, meter: &Meter, todo: Todo, wide: bool) -> S
     format!("loss {:.3} err {top1}/{top5} % {speed}/s wait {waiting:.0} % left {}", results.mean_loss(), clock(run))
 }
 
-/// The log's line of some steps.
-pub(super) fn step(state: &State, rates: &Rates, meter: &Meter) -> Value {
-    let results = state.position.sums.outcome();
+/// The log's line of the steps since the epoch's results were `logged`.
+pub(super) fn step(state: &State, logged: &Sums, rates: &Rates, meter: &Meter) -> Value {
+    let results = state.position.sums.since(logged);
     json!({
         "kind": "step",
         "epoch": state.position.epoch + 1,
@@ -90,6 +90,7 @@ pub(super) fn step(state: &State, rates: &Rates, meter: &Meter) -> Value {
         "loss": results.mean_loss(),
         "top1_error": results.top1_error(),
         "top5_error": results.top5_error(),
+        "epoch_loss": state.position.sums.outcome().mean_loss(),
         "rate": rates.weights,
         "bias_rate": rates.biases,
         "images_per_second": meter.speed(),
