@@ -1,1 +1,2 @@
 //! Criterion micro-benchmarks of every operation.
+#![forbid(unsafe_code)]

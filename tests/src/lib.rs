@@ -1,1 +1,2 @@
 //! End-to-end and parity tests; see `tests/`.
+#![forbid(unsafe_code)]

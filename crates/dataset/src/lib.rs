@@ -1,1 +1,92 @@
-//! Labelled images: decoding, statistics and a prefetching reader.
+//! Labelled images: a folder or the embedded demo set, decoded, measured and read ahead.
+//!
+//! In reading order:
+//! - [`Dataset`]: two splits of labelled images and the names of the classes. [`Dataset::folder`]
+//!   finds them in a folder, [`Dataset::demo`] has 10,000 in the binary.
+//! - [`Images`]: one split, read by index. [`load_image`] reads one file the same way.
+//! - [`Statistics`]: the mean image and the colour covariance of the training images.
+//! - [`permutation`]: the order of an epoch.
+//! - [`Loader`]: threads that decode batches ahead of training.
+//!
+//! An image that cannot be read is never fatal here: it is left out and listed ([`Skipped`]). How
+//! many are too many is the caller's decision.
+//!
+//! Invariant: everything is the same for any number of threads. Batches are in order and sums are of
+//! integers.
+#![deny(unsafe_code)]
+
+mod decode;
+mod demo;
+mod error;
+mod folder;
+mod loader;
+mod order;
+mod statistics;
+
+use std::sync::Arc;
+
+pub use decode::load_image;
+pub use error::{Error, ImageFault, LAYOUT, Skipped};
+pub use loader::{Batch, Loader};
+pub use order::permutation;
+pub use statistics::Statistics;
+
+/// One split: images with labels, read by index.
+pub trait Images: Send + Sync {
+    /// How many images there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The class of an image, an index into [`Dataset::classes`].
+    ///
+    /// # Panics
+    /// If `index` is not below [`Images::len`].
+    fn label(&self, index: usize) -> u32;
+
+    /// What to call an image before people: its path, or "demo/test #12".
+    ///
+    /// # Panics
+    /// If `index` is not below [`Images::len`].
+    fn name(&self, index: usize) -> String;
+
+    /// Reads an image as `side * side * 3` bytes of interleaved RGB, where `side` is the data set's.
+    /// After an error the content of `rgb` is unspecified.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if the image cannot be read.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Images::len`], or `rgb` has another length.
+    fn read(&self, index: usize, rgb: &mut [u8]) -> Result<(), Error>;
+}
+
+/// A data set: a training and a validation split with the same classes.
+#[derive(Clone)]
+pub struct Dataset {
+    /// A short name: the folder's, or "demo".
+    pub name: String,
+    /// Width and height of every image as read.
+    pub side: usize,
+    /// Names of the classes; a label is an index into them.
+    pub classes: Vec<String>,
+    /// The training images.
+    pub train: Arc<dyn Images>,
+    /// The validation images.
+    pub val: Arc<dyn Images>,
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataset")
+            .field("name", &self.name)
+            .field("side", &self.side)
+            .field("classes", &self.classes.len())
+            .field("train", &self.train.len())
+            .field("val", &self.val.len())
+            .finish()
+    }
+}

@@ -33,7 +33,12 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &ActivationForward, im
         }
         // SAFETY: the output is the only operand in use.
         let output = unsafe { memory.slice_mut(tower.output, len) };
-        let work = |chunk: &mut [f32]| tools.arch.dispatch(|| apply(Some(op.shape.activation), chunk));
+        let work = |chunk: &mut [f32]| {
+            tools.vectorise(
+                #[inline(always)]
+                || apply(Some(op.shape.activation), chunk),
+            )
+        };
         tools.threads.install(|| output.par_chunks_mut(CHUNK).for_each(work));
     }
 }
@@ -50,14 +55,17 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &ActivationBackward, 
         // SAFETY: the saved output overlaps no written operand.
         let (output, gradient) = unsafe { (memory.slice(saved, len), memory.slice_mut(tower.d_input, len)) };
         let work = |(gradient, output): (&mut [f32], &[f32])| {
-            tools.arch.dispatch(|| match op.shape.activation {
-                Activation::Relu => {
-                    gradient.iter_mut().zip(output).for_each(|(d, &y)| *d = if y > 0.0 { *d } else { 0.0 });
-                }
-                Activation::Tanh { a, b } => {
-                    gradient.iter_mut().zip(output).for_each(|(d, &y)| *d *= b * (a - y * y / a));
-                }
-            });
+            tools.vectorise(
+                #[inline(always)]
+                || match op.shape.activation {
+                    Activation::Relu => {
+                        gradient.iter_mut().zip(output).for_each(|(d, &y)| *d = if y > 0.0 { *d } else { 0.0 });
+                    }
+                    Activation::Tanh { a, b } => {
+                        gradient.iter_mut().zip(output).for_each(|(d, &y)| *d *= b * (a - y * y / a));
+                    }
+                },
+            );
         };
         tools.threads.install(|| gradient.par_chunks_mut(CHUNK).zip(output.par_chunks(CHUNK)).for_each(work));
     }

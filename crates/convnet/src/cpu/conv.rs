@@ -48,16 +48,8 @@ struct Terms {
 
 impl Correlation {
     fn forward(tools: &Tools, shape: &ConvShape, sources: usize) -> Correlation {
-        let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad } = *shape;
-        let padding = Padding {
-            in_height,
-            in_width,
-            channels,
-            height: (out_height - 1) * stride + size,
-            width: ((out_width - 1) * stride + size).max(in_width + pad),
-            before: pad,
-            spread: 1,
-        };
+        let ConvShape { out_height, out_width, filters, size, stride, .. } = *shape;
+        let padding = Padding::of_windows(shape);
         Self::new(tools, padding, sources, (size, stride), (out_height, out_width), filters)
     }
 
@@ -69,7 +61,7 @@ impl Correlation {
             channels: filters,
             height: in_height + size - 1,
             width: in_width + size - 1,
-            before: size - 1 - pad,
+            before: size as isize - 1 - pad as isize,
             spread: stride,
         };
         Self::new(tools, padding, 1, (size, 1), (in_height, in_width), channels)

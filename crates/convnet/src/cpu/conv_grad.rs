@@ -9,10 +9,10 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Tools;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
+use super::{Tools, panels};
 use crate::ops::{ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, WeightGradTower, WeightedShape};
 
 pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvWeightGrad, images: usize) {
@@ -28,24 +28,14 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
     let mut tasks = vec![first];
     tasks.extend(rest.map(|group| split(group, &results)));
 
-    let padding = Padding {
-        in_height: shape.in_height,
-        in_width: shape.in_width,
-        channels: shape.channels,
-        height: (shape.out_height - 1) * shape.stride + shape.size,
-        width: ((shape.out_width - 1) * shape.stride + shape.size).max(shape.in_width + shape.pad),
-        before: shape.pad,
-        spread: 1,
-    };
+    let padding = Padding::of_windows(shape);
     let tile = tools.kernel.shape(shape.filters);
-    // The tile reads whole vectors: rows of the output's gradient must be a multiple of it.
-    let wide = shape.filters.next_multiple_of(tile.columns);
+    let panels_len = panels::len(tile, SUM_BLOCK, shape.filters);
     let work = |(group, results): (usize, &mut Vec<&mut [f32]>)| {
         let images = group * GRADIENT_GROUP..images.min((group + 1) * GRADIENT_GROUP);
         let padded_len = images.len() * padding.len();
-        let wide_len = if wide == shape.filters { 0 } else { images.len() * shape.output_len() / shape.filters * wide };
-        with_buffer(padded_len + wide_len, |buffer| {
-            let (buffer, widened) = buffer.split_at_mut(padded_len);
+        with_buffer(padded_len + panels_len, |buffer| {
+            let (buffer, panels) = buffer.split_at_mut(padded_len);
             let mut results = results.iter_mut();
             for tower in &op.towers {
                 let of_group = |span: Span, len: usize| {
@@ -54,8 +44,6 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
                     &all[images.start * len..]
                 };
                 let d_output = of_group(tower.d_output, shape.output_len());
-                let columns =
-                    if wide == shape.filters { d_output } else { widen(d_output, shape.filters, wide, widened) };
                 for &input in &tower.inputs {
                     let input = of_group(input, shape.input_len());
                     let (pixels, image_stride) = if padding.is_none() {
@@ -68,8 +56,7 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
                     };
                     let Some(d_weight) = results.next() else { return };
                     let row_len = padding.width * padding.channels;
-                    let task = Task { shape, tile, pixels, image_stride, row_len, d_output: columns, wide, d_weight };
-                    tools.kernel.run(task);
+                    tools.kernel.run(Task { shape, tile, pixels, image_stride, row_len, d_output, panels, d_weight });
                 }
                 let Some(d_bias) = results.next() else { return };
                 sum_rows(tools, d_output, d_bias);
@@ -112,23 +99,17 @@ fn add_groups(mut tasks: Vec<Vec<&mut [f32]>>) {
     }
 }
 
-/// Copies rows of `columns` floats into rows of `wide`, zero behind.
-fn widen<'a>(matrix: &[f32], columns: usize, wide: usize, target: &'a mut [f32]) -> &'a [f32] {
-    for (row, target) in matrix.chunks_exact(columns).zip(target.chunks_exact_mut(wide)) {
-        target[..columns].copy_from_slice(row);
-        target[columns..].fill(0.0);
-    }
-    target
-}
-
 /// The column sums of `matrix`, row by row.
 pub(super) fn sum_rows(tools: &Tools, matrix: &[f32], sums: &mut [f32]) {
-    tools.arch.dispatch(|| {
-        sums.fill(0.0);
-        for row in matrix.chunks_exact(sums.len()) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-    });
+    tools.vectorise(
+        #[inline(always)]
+        || {
+            sums.fill(0.0);
+            for row in matrix.chunks_exact(sums.len()) {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+        },
+    );
 }
 
 /// The gradient of one tower's weights for one source, over the images of a group.
@@ -139,9 +120,9 @@ struct Task<'a> {
     pixels: &'a [f32],
     image_stride: usize,
     row_len: usize,
-    /// One row of `wide` floats for each output pixel.
     d_output: &'a [f32],
-    wide: usize,
+    /// Room for a block of it in panels.
+    panels: &'a mut [f32],
     d_weight: &'a mut [f32],
 }
 
@@ -153,39 +134,47 @@ impl WithSimd for Task<'_> {
         let ConvShape { channels, out_height, out_width, filters, size, stride, .. } = *self.shape;
         // Output rows of a block; a row longer than a block is cut into pieces.
         let rows_together = (SUM_BLOCK / out_width).max(1);
-        let pieces = out_width.div_ceil(SUM_BLOCK);
-        let piece = out_width.div_ceil(pieces);
+        let piece = out_width.div_ceil(out_width.div_ceil(SUM_BLOCK));
+        let width = self.tile.columns;
         let weights_in_row = size * channels;
-        for (image, d_output) in self.d_output.chunks_exact(out_height * out_width * self.wide).enumerate() {
+        for (image, d_output) in self.d_output.chunks_exact(out_height * out_width * filters).enumerate() {
             let starts = (0..out_height).step_by(rows_together);
             let blocks = starts.flat_map(|y| (0..out_width).step_by(piece).map(move |x| (y, x)));
             for (index, (y, x)) in blocks.enumerate() {
+                let (runs, run_len) = (rows_together.min(out_height - y), piece.min(out_width - x));
+                let pixels = runs * run_len;
+                let pixel = |k: usize| ((y + k / run_len) * out_width + x + k % run_len) * filters;
+                for (panel, first) in self.panels.chunks_exact_mut(pixels * width).zip((0..filters).step_by(width)) {
+                    let columns = width.min(filters - first);
+                    for (k, target) in panel.chunks_exact_mut(width).enumerate() {
+                        target[..columns].copy_from_slice(&d_output[pixel(k) + first..][..columns]);
+                        target[columns..].fill(0.0);
+                    }
+                }
                 let window = image * self.image_stride + (y * self.row_len + x * channels) * stride;
-                for first_column in (0..filters).step_by(self.tile.columns) {
-                    let b = &d_output[(y * out_width + x) * self.wide + first_column..];
-                    let columns = self.tile.columns.min(filters - first_column);
-                    for ky in 0..size {
-                        for first in (0..weights_in_row).step_by(self.tile.rows) {
-                            let rows = self.tile.rows.min(weights_in_row - first);
-                            let a = &self.pixels[window + ky * self.row_len + first..];
-                            let weight = ky * weights_in_row + first;
+                for ky in 0..size {
+                    for first in (0..weights_in_row).step_by(self.tile.rows) {
+                        let rows = self.tile.rows.min(weights_in_row - first);
+                        let a = &self.pixels[window + ky * self.row_len + first..];
+                        let weight = ky * weights_in_row + first;
+                        for first_column in (0..filters).step_by(width) {
                             let block = Block {
                                 a: std::array::from_fn::<_, MAX_ROWS, _>(|r| a[r.min(rows - 1)..].as_ptr()),
                                 a_step: stride * channels,
                                 a_run: stride * self.row_len,
-                                b: b.as_ptr(),
-                                b_step: self.wide,
-                                b_run: out_width * self.wide,
-                                run_len: piece.min(out_width - x),
-                                runs: rows_together.min(out_height - y),
+                                b: self.panels[first_column * pixels..].as_ptr(),
+                                b_step: width,
+                                b_run: run_len * width,
+                                run_len,
+                                runs,
                                 c: self.d_weight[weight * filters + first_column..].as_mut_ptr(),
                                 c_stride: filters,
                                 rows,
-                                columns,
+                                columns: width.min(filters - first_column),
                                 add: image > 0 || index > 0,
                             };
-                            // SAFETY: padding reaches as far as the last window, rows of B are a multiple of the
-                            // tile wide, and the weights have rows of `filters` floats.
+                            // SAFETY: padding reaches as far as the last window, panels have a row for each pixel of
+                            // the block, and the weights have rows of `filters` floats.
                             unsafe { tile(simd, self.tile, &block) };
                         }
                     }

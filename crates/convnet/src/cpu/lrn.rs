@@ -84,15 +84,18 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &LrnForward, images: u
         let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
             let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[image * image_len..][..image_len]).collect();
             Pixel::with(shape, |mut pixel| {
-                tools.arch.dispatch(|| {
-                    for index in 0..shape.pixels {
-                        gather(&inputs, index, shape.channels, pixel.input);
-                        pixel.normalise(shape, power);
-                        let products = pixel.input.iter().zip(&*pixel.powers);
-                        pixel.gradient.iter_mut().zip(products).for_each(|(y, (x, power))| *y = x * power);
-                        scatter(pixel.gradient, index, shape.channels, &mut outputs);
-                    }
-                });
+                tools.vectorise(
+                    #[inline(always)]
+                    || {
+                        for index in 0..shape.pixels {
+                            gather(&inputs, index, shape.channels, pixel.input);
+                            pixel.normalise(shape, power);
+                            let products = pixel.input.iter().zip(&*pixel.powers);
+                            pixel.gradient.iter_mut().zip(products).for_each(|(y, (x, power))| *y = x * power);
+                            scatter(pixel.gradient, index, shape.channels, &mut outputs);
+                        }
+                    },
+                );
             });
         };
         tools.threads.install(|| by_image(outputs, image_len).into_par_iter().enumerate().for_each(work));
@@ -132,15 +135,18 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &LrnBackward, images:
             let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[of_image(input)]).collect();
             let gradients: Vec<&[f32]> = gradients.iter().map(|gradient| &gradient[of_image(gradient)]).collect();
             Pixel::with(shape, |mut pixel| {
-                tools.arch.dispatch(|| {
-                    for index in 0..shape.pixels {
-                        gather(&inputs, index, shape.channels, pixel.input);
-                        gather(&gradients, index, shape.channels, pixel.gradient);
-                        pixel.normalise(shape, power);
-                        pixel.differentiate(shape);
-                        scatter(pixel.gradient, index, shape.channels, &mut outputs);
-                    }
-                });
+                tools.vectorise(
+                    #[inline(always)]
+                    || {
+                        for index in 0..shape.pixels {
+                            gather(&inputs, index, shape.channels, pixel.input);
+                            gather(&gradients, index, shape.channels, pixel.gradient);
+                            pixel.normalise(shape, power);
+                            pixel.differentiate(shape);
+                            scatter(pixel.gradient, index, shape.channels, &mut outputs);
+                        }
+                    },
+                );
             });
         };
         tools.threads.install(|| by_image(outputs, image_len).into_par_iter().enumerate().for_each(work));
@@ -154,14 +160,14 @@ impl Pixel<'_> {
     fn differentiate(&mut self, shape: &LrnShape) {
         let half = shape.size / 2;
         let factor = 2.0 * shape.alpha * shape.beta;
-        let maps = self.input.len();
-        let terms = &mut self.terms[half..half + maps];
-        for i in 0..maps {
-            terms[i] = self.gradient[i] * self.input[i] * self.powers[i] / self.brackets[i];
+        let terms = self.terms[half..].iter_mut().zip(&*self.gradient).zip(&*self.input);
+        for ((((term, d), x), power), bracket) in terms.zip(&*self.powers).zip(&*self.brackets) {
+            *term = d * x * power / bracket;
         }
         window_sums(self.terms, shape.size, self.brackets);
-        for i in 0..maps {
-            self.gradient[i] = self.gradient[i] * self.powers[i] - factor * self.input[i] * self.brackets[i];
+        let gradients = self.gradient.iter_mut().zip(&*self.powers).zip(&*self.input);
+        for (((d, power), x), sum) in gradients.zip(&*self.brackets) {
+            *d = *d * power - factor * x * sum;
         }
     }
 }

@@ -61,10 +61,13 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &MapNormForward, image
             with_buffer(3 * len, |buffer| {
                 let (terms, rest) = buffer.split_at_mut(len);
                 let (rows, brackets) = rest.split_at_mut(len);
-                tools.arch.dispatch(|| {
-                    normalise(shape, power, input, terms, rows, brackets, output);
-                    output.iter_mut().zip(input).for_each(|(power, x)| *power *= x);
-                });
+                tools.vectorise(
+                    #[inline(always)]
+                    || {
+                        normalise(shape, power, input, terms, rows, brackets, output);
+                        output.iter_mut().zip(input).for_each(|(power, x)| *power *= x);
+                    },
+                );
             });
         };
         tools.threads.install(|| input.par_chunks_exact(len).zip(output.par_chunks_exact_mut(len)).for_each(work));
@@ -90,16 +93,21 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &MapNormBackward, ima
                 let (terms, rest) = buffer.split_at_mut(len);
                 let (rows, rest) = rest.split_at_mut(len);
                 let (brackets, powers) = rest.split_at_mut(len);
-                tools.arch.dispatch(|| {
-                    normalise(shape, power, input, terms, rows, brackets, powers);
-                    for i in 0..len {
-                        terms[i] = d_output[i] * input[i] * powers[i] / brackets[i];
-                    }
-                    window_sums(shape, terms, rows, brackets);
-                    for i in 0..len {
-                        d_input[i] = d_output[i] * powers[i] - factor * input[i] * brackets[i];
-                    }
-                });
+                tools.vectorise(
+                    #[inline(always)]
+                    || {
+                        normalise(shape, power, input, terms, rows, brackets, powers);
+                        let products = terms.iter_mut().zip(d_output).zip(input).zip(&*powers).zip(&*brackets);
+                        for ((((term, d), x), power), bracket) in products {
+                            *term = d * x * power / bracket;
+                        }
+                        window_sums(shape, terms, rows, brackets);
+                        let gradients = d_input.iter_mut().zip(d_output).zip(&*powers).zip(input).zip(&*brackets);
+                        for ((((target, d), power), x), sum) in gradients {
+                            *target = d * power - factor * x * sum;
+                        }
+                    },
+                );
             });
         };
         let images = input.par_chunks_exact(len).zip(d_output.par_chunks_exact(len));

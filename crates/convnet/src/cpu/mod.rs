@@ -22,7 +22,7 @@ mod softmax;
 mod tile;
 mod update;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Error;
@@ -48,6 +48,23 @@ struct Tools {
     threads: ThreadPool,
     arch: Arch,
     kernel: Kernel,
+}
+
+impl Tools {
+    /// Runs a loop compiled for this processor's vectors. The closure must be `#[inline(always)]`: only what is
+    /// inlined gets the processor's instructions.
+    fn vectorise(&self, work: impl FnMut()) {
+        // Called by reference: a call by value goes through a shim that stops inlining.
+        struct Loop<F>(F);
+        impl<F: FnMut()> WithSimd for Loop<F> {
+            type Output = ();
+            #[inline(always)]
+            fn with_simd<S: Simd>(mut self, _: S) {
+                (self.0)();
+            }
+        }
+        self.arch.dispatch(Loop(work));
+    }
 }
 
 impl Cpu {

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::ops::ConvShape;
+
 /// Where an image lies in a larger one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Padding {
@@ -15,13 +17,26 @@ pub(super) struct Padding {
     pub height: usize,
     /// Columns of the padded image.
     pub width: usize,
-    /// Zero rows above and columns to the left.
-    pub before: usize,
+    /// Zero rows above and columns to the left; if negative, rows and columns that are cut off.
+    pub before: isize,
     /// Distance of the image's pixels in the padded image: over 1 puts zeros between them.
     pub spread: usize,
 }
 
 impl Padding {
+    /// As far as the windows of a convolution reach.
+    pub(super) fn of_windows(shape: &ConvShape) -> Padding {
+        Padding {
+            in_height: shape.in_height,
+            in_width: shape.in_width,
+            channels: shape.channels,
+            height: (shape.out_height - 1) * shape.stride + shape.size,
+            width: ((shape.out_width - 1) * shape.stride + shape.size).max(shape.in_width + shape.pad),
+            before: shape.pad as isize,
+            spread: 1,
+        }
+    }
+
     /// Floats of a padded image.
     pub(super) fn len(&self) -> usize {
         self.height * self.width * self.channels
@@ -36,11 +51,13 @@ impl Padding {
     pub(super) fn apply(&self, image: &[f32], padded: &mut [f32]) {
         let Padding { in_height, in_width, channels, height, width, before, spread } = *self;
         padded.fill(0.0);
-        let fits = |n: usize, end: usize| n.min(end.saturating_sub(before).div_ceil(spread));
+        let skip = before.min(0).unsigned_abs().div_ceil(spread);
+        let first = before.max(0).unsigned_abs() + skip * spread - before.min(0).unsigned_abs();
+        let fits = |n: usize, end: usize| n.saturating_sub(skip).min(end.saturating_sub(first).div_ceil(spread));
         let columns = fits(in_width, width);
         for y in 0..fits(in_height, height) {
-            let source = &image[y * in_width * channels..][..columns * channels];
-            let target = &mut padded[((before + y * spread) * width + before) * channels..];
+            let source = &image[((skip + y) * in_width + skip) * channels..][..columns * channels];
+            let target = &mut padded[((first + y * spread) * width + first) * channels..];
             if spread == 1 {
                 target[..source.len()].copy_from_slice(source);
             } else {

@@ -23,7 +23,12 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &PoolForward, images: 
         // SAFETY: the operation passed its check; the output overlaps no other operand.
         let (input, output) =
             unsafe { (memory.slice(tower.input, images * in_len), memory.slice_mut(tower.output, images * out_len)) };
-        let work = |(input, output): (&[f32], &mut [f32])| tools.arch.dispatch(|| pool_image(shape, input, output));
+        let work = |(input, output): (&[f32], &mut [f32])| {
+            tools.vectorise(
+                #[inline(always)]
+                || pool_image(shape, input, output),
+            )
+        };
         let pairs = input.par_chunks_exact(in_len).zip(output.par_chunks_exact_mut(out_len));
         tools.threads.install(|| pairs.for_each(work));
     }
@@ -57,7 +62,10 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &PoolBackward, images
         };
         let work = |((input, d_output), d_input): ((&[f32], &[f32]), &mut [f32])| {
             with_buffer(2 * shape.channels, |buffer| {
-                tools.arch.dispatch(|| spread_image(shape, input, d_output, d_input, buffer));
+                tools.vectorise(
+                    #[inline(always)]
+                    || spread_image(shape, input, d_output, d_input, buffer),
+                );
             });
         };
         let images = input.par_chunks_exact(in_len).zip(d_output.par_chunks_exact(out_len));
@@ -84,11 +92,11 @@ fn spread_image(shape: &PoolShape, input: &[f32], d_output: &[f32], d_input: &mu
         for pixel in pixels() {
             let values = &input[pixel * channels..][..channels];
             let targets = &mut d_input[pixel * channels..][..channels];
-            for channel in 0..channels {
-                let first = values[channel] == maxima[channel];
-                let given = if first { left[channel] } else { 0.0 };
-                targets[channel] += given;
-                left[channel] = if first { 0.0 } else { left[channel] };
+            let maps = targets.iter_mut().zip(left.iter_mut()).zip(values.iter().zip(maxima.iter()));
+            for ((target, left), (value, max)) in maps {
+                let first = value == max;
+                *target += if first { *left } else { 0.0 };
+                *left = if first { 0.0 } else { *left };
             }
         }
     }

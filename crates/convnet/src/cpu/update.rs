@@ -15,12 +15,15 @@ pub(super) fn update(tools: &Tools, memory: &Memory, op: &Update, rate: f32) {
     };
     let (momentum, shrink) = (op.momentum, op.decay * rate);
     let work = |((weights, velocity), gradient): ((&mut [f32], &mut [f32]), &[f32])| {
-        tools.arch.dispatch(|| {
-            for ((w, v), g) in weights.iter_mut().zip(velocity).zip(gradient) {
-                *v = momentum * *v - shrink * *w - rate * g;
-                *w += *v;
-            }
-        });
+        tools.vectorise(
+            #[inline(always)]
+            || {
+                for ((w, v), g) in weights.iter_mut().zip(velocity.iter_mut()).zip(gradient) {
+                    *v = momentum * *v - shrink * *w - rate * g;
+                    *w += *v;
+                }
+            },
+        );
     };
     let chunks = weights.par_chunks_mut(CHUNK).zip(velocity.par_chunks_mut(CHUNK)).zip(gradient.par_chunks(CHUNK));
     tools.threads.install(|| chunks.for_each(work));

@@ -1,0 +1,190 @@
+//! What can go wrong: with a folder ([`Error`]) and with one image in it ([`ImageFault`]).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::decode::{MAX_FILE_BYTES, MAX_PIXELS};
+
+/// The layout that a data folder must have, as the messages give it.
+pub const LAYOUT: &str = "train/CLASS/*.jpg and val/CLASS/*.jpg (or .jpeg, .png, .webp)";
+
+/// An error of this crate. Each message names the path or value, what was expected and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The data folder does not exist.
+    #[error("data folder {} does not exist; give a folder that holds {LAYOUT}", .dir.display())]
+    NoFolder {
+        /// The path as given.
+        dir: PathBuf,
+    },
+    /// The data folder is a file or something else that is not a folder.
+    #[error("{} is not a folder; give a folder that holds {LAYOUT}", .path.display())]
+    NotAFolder {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// A folder could not be listed.
+    #[error("cannot read folder {}: {cause}; check its permissions and the disk", .dir.display())]
+    Unreadable {
+        /// The folder.
+        dir: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// `train` or `val` is missing.
+    #[error("{} has no folder {split} (it holds {holds}); expected {LAYOUT}", .dir.display())]
+    NoSplit {
+        /// The data folder.
+        dir: PathBuf,
+        /// The split that is missing.
+        split: &'static str,
+        /// The first names in the folder.
+        holds: String,
+    },
+    /// A split has no class folders.
+    #[error(
+        "{} has no class folders (it holds {holds}); put the images of each class into a folder \
+         with the name of the class: {LAYOUT}",
+        .dir.display()
+    )]
+    NoClasses {
+        /// The split's folder.
+        dir: PathBuf,
+        /// The first names in the folder.
+        holds: String,
+    },
+    /// There is one class only.
+    #[error(
+        "{} has one class folder, {class}; there is nothing to tell apart: add a second class",
+        .dir.display()
+    )]
+    OneClass {
+        /// The training split's folder.
+        dir: PathBuf,
+        /// The only class.
+        class: String,
+    },
+    /// A class folder has no images.
+    #[error(
+        "class folder {} has no .jpg, .jpeg, .png or .webp images (it holds {holds}); add or \
+         convert images, or remove the folder",
+        .dir.display()
+    )]
+    EmptyClass {
+        /// The class folder.
+        dir: PathBuf,
+        /// The first names in the folder.
+        holds: String,
+    },
+    /// The validation split has classes that the training split lacks.
+    #[error(
+        "{} has class folders that {} lacks: {classes}; both need the same classes: rename or \
+         remove these, or add training images for them",
+        .val.display(), .train.display()
+    )]
+    UnknownClasses {
+        /// The validation split's folder.
+        val: PathBuf,
+        /// The training split's folder.
+        train: PathBuf,
+        /// The first such classes.
+        classes: String,
+    },
+    /// An image could not be read.
+    #[error("cannot read image {}: {fault}", .path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: ImageFault,
+    },
+    /// Not one of the images could be read.
+    #[error(
+        "none of the {n_images} images could be read; the first is {}: {}; check the data",
+        .first.name, .first.reason
+    )]
+    NoneReadable {
+        /// How many images there are.
+        n_images: usize,
+        /// The first of them.
+        first: Skipped,
+    },
+    /// There are no images at all.
+    #[error("there are no images to take statistics of; expected at least one")]
+    NoImages,
+}
+
+/// What is wrong with one image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageFault {
+    /// The file could not be opened or read.
+    #[error("{0}")]
+    Io(io::Error),
+    /// The file has no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The file has too many bytes.
+    #[error("the file is larger than {} MB, more than an image needs", MAX_FILE_BYTES >> 20)]
+    FileTooLarge,
+    /// The content is of no known format, whatever the file's name says.
+    #[error("the content is not an image that is known here; expected JPEG, PNG or WebP")]
+    UnknownFormat,
+    /// The content is an image of a format that is not decoded here.
+    #[error("the content is {0}; convert it to JPEG, PNG or WebP")]
+    OtherFormat(&'static str),
+    /// Width or height is zero, or there are too many pixels.
+    #[error("it says it has {width} x {height} pixels; expected 1 to {MAX_PIXELS} in all")]
+    Size {
+        /// Width that the header gives.
+        width: u32,
+        /// Height that the header gives.
+        height: u32,
+    },
+    /// The JPEG data stops before the end of the image.
+    #[error("the JPEG data stops before its end marker: the file is truncated")]
+    Truncated,
+    /// The decoder refused the content.
+    #[error("{}", one_line(.0))]
+    Decode(image::ImageError),
+    /// The decoder panicked: a bug in it that this file brings out.
+    #[error("the decoder failed on this file (a bug in the decoder); convert or remove the file")]
+    Panicked,
+}
+
+/// An image that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The image, as [`crate::Images::name`] gives it.
+    pub name: String,
+    /// Why: one line, without the name.
+    pub reason: String,
+}
+
+impl Skipped {
+    /// The record of an image `name` whose reading gave `error`.
+    pub fn new(name: String, error: &Error) -> Skipped {
+        let reason = match error {
+            Error::Image { fault, .. } => fault.to_string(),
+            other => other.to_string(),
+        };
+        Skipped { name, reason }
+    }
+}
+
+impl Error {
+    pub(crate) fn unreadable(dir: &Path, cause: io::Error) -> Error {
+        Error::Unreadable {
+            dir: dir.to_owned(),
+            cause,
+        }
+    }
+}
+
+/// A decoder's message as one line without a final period.
+fn one_line(error: &image::ImageError) -> String {
+    let text = error.to_string();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").trim_end_matches('.').to_owned()
+}
