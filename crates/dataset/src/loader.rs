@@ -179,8 +179,10 @@ impl Loader {
         if state.panicked {
             drop(state);
             self.stop();
-            for thread in self.threads.drain(..) {
-                thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // All are joined before the panic goes on, so that none is left running.
+            let results: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+            if let Some(panic) = results.into_iter().find_map(Result::err) {
+                resume_unwind(panic);
             }
             unreachable!("a thread said that it panicked");
         }

@@ -1,6 +1,7 @@
 //! Statistics against plain f64 sums, and the eigen solver by what defines eigenvectors.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -47,6 +48,7 @@ impl Images for Noise {
     }
 
     fn read(&self, index: usize, rgb: &mut [u8]) -> Result<(), Error> {
+        thread::sleep(Duration::from_micros(50)); // so that every thread gets some
         for (at, byte) in rgb.iter_mut().enumerate() {
             *byte = self.byte(index, at);
         }
