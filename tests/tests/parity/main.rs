@@ -147,6 +147,8 @@ fn compare<D: Wide>(reference: &Reference, numbers: Numbers, device: impl Fn() -
     compare_training(reference, &mut report, &mut model, "wd", None);
 
     say(&report.to_string());
+    // At once, too: a full-size file takes minutes.
+    report.failures.iter().for_each(|failure| say(failure));
     let mut failures = report.failures;
     failures.extend(reference.unused().iter().map(|name| format!("{name}: not compared with anything")));
     failures
