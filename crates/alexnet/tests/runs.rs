@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Place, log, names, said, signal, wait_for};
+use common::{Place, log, names, said, same_file, signal, wait_for};
 
 const FILES: [&str; 10] = [
     "best.safetensors",
@@ -18,11 +18,6 @@ const FILES: [&str; 10] = [
     "predictions.png",
     "statistics.safetensors",
 ];
-
-fn same_file(place: &Place, a: &str, b: &str) {
-    let read = |name: &str| fs::read(place.path(name)).unwrap();
-    assert!(read(a) == read(b), "{a} and {b} differ");
-}
 
 #[test]
 fn a_run_ends_with_its_folder_and_the_next_commands_work() {

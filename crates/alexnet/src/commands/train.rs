@@ -71,10 +71,11 @@ impl Start {
         let settings = &self.state.settings;
         let mut network = Network::for_training(&self.net, settings.batch, cpu)?;
         let mut skips = Skips::new("training", self.data.train.len());
-        let statistics = match &self.checkpoint {
+        // Taken, since its numbers need as much memory as the network has.
+        let statistics = match self.checkpoint.take() {
             Some(checkpoint) => {
                 checkpoint.restore(&mut network, true)?;
-                checkpoint.statistics.clone()
+                checkpoint.statistics
             }
             None => {
                 network.initialise(settings.seed)?;

@@ -175,6 +175,12 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Checks that two files have the same bytes.
+pub(crate) fn same_file(place: &Place, a: &str, b: &str) {
+    let read = |name: &str| fs::read(place.path(name)).unwrap();
+    assert!(read(a) == read(b), "{a} and {b} differ");
+}
+
 /// Waits until `path` exists.
 pub(crate) fn wait_for(path: &Path) {
     let start = Instant::now();
