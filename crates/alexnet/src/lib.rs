@@ -1,5 +1,27 @@
 //! AlexNet, wired together: nets as data, training, evaluation, prediction, pictures.
+//!
+//! In reading order:
+//! - [`cli`] and [`commands`]: what can be asked for, and the doing of it.
+//! - [`nets`] and [`describe`]: the built-in nets, and nets in words.
+//! - [`training`]: the loop, the schedules of the rates, the watch over the loss.
+//! - [`evaluate`]: the one way through for validation, tests and predictions.
+//! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
+//! - [`pictures`]: curves, filters and predictions as PNG.
+//!
+//! Invariant: what a run computes depends on its checkpoint and its data only, not on where it was stopped, how many
+//! threads there are, or what is printed.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
+pub mod cli;
+pub mod commands;
+pub mod console;
+pub mod describe;
+pub mod device;
+pub mod evaluate;
+pub mod interrupt;
 pub mod nets;
 pub mod pictures;
+pub mod run_folder;
+pub mod skips;
+pub mod training;

@@ -1,0 +1,130 @@
+//! A run that is saved and read again.
+
+use convnet::cpu::Cpu;
+
+use super::*;
+use crate::nets;
+
+fn state() -> State {
+    let (net, _) = nets::source("mini").unwrap();
+    let classes = Dataset::demo().classes;
+    let record = EpochRecord {
+        train_loss: 0.1 + 0.2,
+        train_top1: 1.0 / 3.0,
+        val_loss: 5e-324,
+        val_top1: f64::MAX,
+        val_top5: 0.1,
+        rate: 0.02,
+    };
+    State {
+        net,
+        classes,
+        data: DataId { name: "demo".to_string(), folder: Some("a \"b\"/c".into()), train: 8000, val: 2000 },
+        settings: Settings { seed: u64::MAX, batch: 4, epochs: 20, schedule: "short".to_string(), rate: Some(0.1) },
+        position: Position {
+            epoch: 3,
+            step: 7,
+            steps: 382,
+            images: 24_448,
+            sums: Sums { images: 28, loss: 64.123_456_789_012_34, top1: 3, top5: 15 },
+        },
+        history: vec![record; 3],
+    }
+}
+
+fn statistics() -> Statistics {
+    Statistics {
+        side: 32,
+        images: 8000,
+        mean: (0..32 * 32 * 3).map(|i| i as f32 / 7.0).collect(),
+        covariance: [[3.0, 0.1, 0.2], [0.1, 2.0, 0.3], [0.2, 0.3, 1.0]],
+        eigenvalues: [3.1, 2.0 / 3.0, 0.0],
+        eigenvectors: [[1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [0.0, -0.8, 0.6]],
+    }
+}
+
+fn network(seed: u64) -> Network<Cpu> {
+    let net = nets::load("mini", None).unwrap();
+    let mut network = Network::for_training(&net, 4, Cpu::new(1).unwrap()).unwrap();
+    network.initialise(seed).unwrap();
+    for parameter in network.parameters().to_vec() {
+        let values: Vec<f32> = (0..parameter.value.len).map(|i| (i as f32).sin() * seed as f32).collect();
+        network.write(parameter.velocity(), &values).unwrap();
+    }
+    network
+}
+
+fn all_bits(network: &Network<Cpu>) -> Vec<u32> {
+    let spans = network.parameters().iter().flat_map(|it| [it.value, it.velocity()]);
+    spans.flat_map(|span| network.read(span).unwrap()).map(f32::to_bits).collect()
+}
+
+#[test]
+fn a_run_comes_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let saved = network(1);
+    save(&path, &state(), &statistics(), &saved).unwrap();
+    let checkpoint = Checkpoint::read(&path).unwrap();
+    assert_eq!(checkpoint.state, state());
+    assert_eq!(checkpoint.statistics, statistics());
+    let mut restored = network(2);
+    assert_ne!(all_bits(&saved), all_bits(&restored));
+    checkpoint.restore(&mut restored, true).unwrap();
+    assert_eq!(all_bits(&saved), all_bits(&restored));
+    // The same run gives the same file.
+    let again = folder.path().join("b.safetensors");
+    save(&again, &state(), &statistics(), &restored).unwrap();
+    assert!(fs::read(&path).unwrap() == fs::read(&again).unwrap());
+}
+
+#[test]
+fn a_damaged_checkpoint_names_a_good_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("epoch-0001.safetensors");
+    let last = folder.path().join("last.safetensors");
+    save(&good, &state(), &statistics(), &network(1)).unwrap();
+    fs::write(folder.path().join("epoch-0002.safetensors"), "short").unwrap();
+    let raw = fs::read(&good).unwrap();
+    for len in [0, 7, 8, 500, 5_000, raw.len() / 2, raw.len() - 1] {
+        fs::write(&last, &raw[..len]).unwrap();
+        let error = format!("{:#}", Checkpoint::read(&last).unwrap_err());
+        assert!(error.contains("damaged") && error.contains("epoch-0001.safetensors"), "{len}: {error}");
+    }
+    fs::remove_file(&good).unwrap();
+    let error = format!("{:#}", Checkpoint::read(&last).unwrap_err());
+    assert!(error.contains("no complete checkpoint"), "{error}");
+}
+
+#[test]
+fn another_net_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    save(&path, &state(), &statistics(), &network(1)).unwrap();
+    let text = nets::source("mini").unwrap().0.replacen("filters = 32", "filters = 16", 1);
+    let net = Net::parse(&text, "test", None).unwrap();
+    let mut network = Network::for_inference(&net, 1, Cpu::new(1).unwrap()).unwrap();
+    let error = Checkpoint::read(&path).unwrap().restore(&mut network, false).unwrap_err().to_string();
+    assert!(error.contains("conv1.tower0.weight0") && error.contains("[5, 5, 3, 16]"), "{error}");
+}
+
+#[test]
+fn statistics_are_no_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    save_statistics(&path, &statistics()).unwrap();
+    let error = Checkpoint::read(&path).unwrap_err().to_string();
+    assert!(error.contains("no checkpoint") && error.contains("alexnet statistics"), "{error}");
+}
+
+#[test]
+fn a_copy_is_whole_and_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let [last, best] = ["last", "best"].map(|name| folder.path().join(name));
+    fs::write(&last, "one").unwrap();
+    copy(&last, &best).unwrap();
+    fs::write(&last, "two").unwrap();
+    assert_eq!(fs::read(&best).unwrap(), b"one");
+    assert!(copy(&folder.path().join("nothing"), &best).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}

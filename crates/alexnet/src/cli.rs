@@ -1,0 +1,214 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  alexnet train                         learn ten kinds of clothes in a minute or two, no data needed
+  alexnet train --data DIR              learn the classes of DIR/train/CLASS/*.jpg with the 2012 network
+  alexnet train --resume runs/mini-1    go on where a run stopped
+  alexnet eval --crops 10               measure the newest run as the paper does
+  alexnet predict photo.jpg             five labels for a picture
+  alexnet net nips2012                  the layers of the 2012 network";
+
+/// The 2012 ImageNet network as a complete system.
+#[derive(Debug, Parser)]
+#[command(name = "alexnet", version, about, after_help = EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network, or go on with a run
+    Train(TrainArgs),
+    /// Measure a trained network on validation images
+    Eval(EvalArgs),
+    /// Name what is in pictures
+    Predict(PredictArgs),
+    /// Show the layers and settings of a net, or list the built-in nets
+    Net(NetArgs),
+}
+
+/// Arguments of `alexnet net`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet net                           the built-in nets
+  alexnet net nips2012                  layers, settings and schedules of one
+  alexnet net my-net.toml               the same for a file
+  alexnet net mini --plan --batch 64    memory and operations of a training step")]
+pub struct NetArgs {
+    /// A built-in net or a TOML file
+    pub net: Option<String>,
+    /// Print what a training step does: memory and operations in order
+    #[arg(long, requires = "net")]
+    pub plan: bool,
+    /// Images of the step that --plan shows [default: the net's]
+    #[arg(long, value_name = "N", value_parser = positive, requires = "plan")]
+    pub batch: Option<usize>,
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceChoice {
+    /// The best there is
+    Auto,
+    /// The processor
+    Cpu,
+}
+
+/// What every command that runs a network asks for.
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// Where to compute
+    #[arg(long, value_enum, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Threads to compute with; the result does not depend on it [default: all processors]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+}
+
+/// Arguments of `alexnet train`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet train
+  alexnet train --data ~/imagenette --epochs 30
+  alexnet train --data ~/imagenet --schedule ilsvrc2012
+  alexnet train --net my-net.toml --lr 0.005 --seed 7 --out runs/slow
+  alexnet train --resume runs/slow --epochs 40
+
+A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, curves.png,
+filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
+pub struct TrainArgs {
+    /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg [default: the embedded demo set]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A built-in net or a TOML file [default: nips2012 with --data, mini without]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub net: Option<String>,
+    /// Epochs; schedules made for another length are scaled [default: the net's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub epochs: Option<usize>,
+    /// Save and stop after this many steps, counted over the whole run
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_steps: Option<usize>,
+    /// Images in a step [default: the net's]
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "resume")]
+    pub batch: Option<usize>,
+    /// First learning rate of weights; the net's other rates are scaled with it [default: the net's]
+    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "resume")]
+    pub lr: Option<f64>,
+    /// plateau, constant, or a schedule of the net [default: the net's]
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub schedule: Option<String>,
+    /// Chooses initial weights, order, crops, colours and dropout [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    pub seed: Option<u64>,
+    /// The run's folder, new or empty [default: runs/NET-NUMBER, a number that is free]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with a run: its folder, or one of its checkpoints
+    #[arg(long, value_name = "PATH")]
+    pub resume: Option<PathBuf>,
+    /// Save every N steps too; in any case every epoch, every five minutes, and when stopped
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub save_every: Option<usize>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Which trained network.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// A run's folder (its best checkpoint) or a checkpoint [default: the newest run in runs/]
+    #[arg(long, value_name = "PATH|RUN")]
+    pub model: Option<PathBuf>,
+    /// Views per image: the centre, or the paper's ten (corners, centre, mirrored) averaged
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = crops)]
+    pub crops: usize,
+}
+
+/// Arguments of `alexnet eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet eval
+  alexnet eval --crops 10
+  alexnet eval --model runs/mini-1/last.safetensors --data ~/imagenette")]
+pub struct EvalArgs {
+    /// Which network.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Folder with val/CLASS/*.jpg of the same classes [default: what the network was trained on]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Images computed at a time [default: the training batch]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `alexnet predict`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet predict photo.jpg
+  alexnet predict *.png --model runs/mini-1 --crops 10 --out answer.png")]
+pub struct PredictArgs {
+    /// Pictures: JPEG, PNG or WebP
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// Which network.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The picture with images and labels
+    #[arg(long, value_name = "PNG", default_value = "predictions.png")]
+    pub out: PathBuf,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number from 1".to_string()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
+        _ => Err("expected a number above 0, at most 100".to_string()),
+    }
+}
+
+fn crops(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "10" => Ok(10),
+        _ => Err("expected 1 or 10".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

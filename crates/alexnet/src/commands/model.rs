@@ -1,0 +1,47 @@
+//! A trained network, ready for images.
+
+use anyhow::Result;
+use convnet::augment::Sampler;
+use convnet::cpu::Cpu;
+use convnet::run::Network;
+
+use crate::checkpoint::Checkpoint;
+use crate::cli::{DeviceArgs, ModelArgs};
+use crate::run_folder::{self, BEST, LAST};
+use crate::{console, device};
+
+/// A trained network.
+pub(super) struct Model {
+    /// Where it comes from.
+    pub(super) checkpoint: Checkpoint,
+    /// It.
+    pub(super) network: Network<Cpu>,
+    /// How images become its inputs.
+    pub(super) sampler: Sampler,
+}
+
+/// Opens the checkpoint that was asked for, for up to `batch` images at a time (by default the training batch).
+pub(super) fn open(args: &ModelArgs, device: &DeviceArgs, batch: Option<usize>) -> Result<Model> {
+    let path = match &args.model {
+        Some(path) => run_folder::checkpoint_in(path, [BEST, LAST])?,
+        None => run_folder::newest()?,
+    };
+    let checkpoint = Checkpoint::read(&path)?;
+    let batch = batch.unwrap_or(checkpoint.state.settings.batch);
+    let (cpu, _) = device::open(device)?;
+    let mut network = Network::for_inference(&checkpoint.net, batch, cpu)?;
+    checkpoint.restore(&mut network, false)?;
+    let statistics = &checkpoint.statistics;
+    let sampler = Sampler::new(&checkpoint.net.augment, statistics.eigenvalues, statistics.eigenvectors);
+    network.set_mean(&sampler.mean(&statistics.mean))?;
+    let position = &checkpoint.state.position;
+    console::say(format_args!(
+        "model {} (net {}, {} classes, after {} epochs and {} steps)",
+        path.display(),
+        checkpoint.net.name,
+        checkpoint.state.classes.len(),
+        position.epoch,
+        console::thousands(position.steps)
+    ));
+    Ok(Model { checkpoint, network, sampler })
+}

@@ -1,0 +1,238 @@
+//! `alexnet train`: begins a run or goes on with one.
+
+mod begin;
+mod resume;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use convnet::net::Net;
+use convnet::run::Network;
+use dataset::{Dataset, Statistics};
+use serde_json::json;
+
+use crate::checkpoint::{self, Checkpoint, State};
+use crate::cli::TrainArgs;
+use crate::console::{self, Progress, percent, quoted, say, thousands};
+use crate::interrupt::{self, Interrupt};
+use crate::run_folder::{self, LAST, RunFolder, STATISTICS};
+use crate::skips::Skips;
+use crate::training::{self, Ending, Options, Parts, Run};
+use crate::{describe, device};
+
+/// Runs the command.
+///
+/// # Errors
+/// When the run cannot begin, or does not come to a good end.
+pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let start = match &args.resume {
+        Some(path) => resume::prepare(args, path)?,
+        None => begin::prepare(args)?,
+    };
+    start.run(args)
+}
+
+/// A run before its first step.
+struct Start {
+    net: Net,
+    data: Dataset,
+    state: State,
+    /// What it goes on from.
+    checkpoint: Option<Checkpoint>,
+    folder: RunFolder,
+}
+
+impl Start {
+    fn run(mut self, args: &TrainArgs) -> Result<ExitCode> {
+        let interrupt = Interrupt::install()?;
+        match self.prepare(args, &interrupt) {
+            Ok(Some((network, statistics, skips))) => self.train(args, &interrupt, network, &statistics, skips),
+            Ok(None) => {
+                self.folder.discard();
+                say("stopped before the first step; nothing was kept");
+                Ok(ExitCode::from(interrupt::EXIT_CODE))
+            }
+            Err(error) => {
+                self.folder.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the network and the statistics; none when somebody asked to stop.
+    fn prepare(
+        &mut self,
+        args: &TrainArgs,
+        interrupt: &Interrupt,
+    ) -> Result<Option<(Network<convnet::cpu::Cpu>, Statistics, Skips)>> {
+        let (cpu, device_words) = device::open(&args.device)?;
+        self.introduce(&device_words);
+        let settings = &self.state.settings;
+        let mut network = Network::for_training(&self.net, settings.batch, cpu)?;
+        let mut skips = Skips::new("training", self.data.train.len());
+        let statistics = match &self.checkpoint {
+            Some(checkpoint) => {
+                checkpoint.restore(&mut network, true)?;
+                checkpoint.statistics.clone()
+            }
+            None => {
+                network.initialise(settings.seed)?;
+                let Some(statistics) = statistics(&self.data, args, interrupt, &mut skips)? else { return Ok(None) };
+                statistics
+            }
+        };
+        let path = self.folder.file(STATISTICS);
+        if !path.exists() {
+            checkpoint::save_statistics(&path, &statistics)?;
+        }
+        Ok(Some((network, statistics, skips)))
+    }
+
+    /// Says what will be trained, on what, where, and how.
+    fn introduce(&mut self, device: &str) {
+        let Start { net, data, state, folder, .. } = self;
+        let settings = &state.settings;
+        let (parameters, products) = (thousands(net.parameters()), thousands(net.multiply_adds()));
+        say(format_args!("net {}: {parameters} parameters, {products} multiply-adds an image", net.name));
+        net.layers.iter().filter_map(describe::layer).for_each(|words| say(format_args!("  {words}")));
+        say(format_args!(
+            "data {}: {} classes, {} training images in a new order every epoch, {} validation images",
+            data.name,
+            thousands(data.classes.len()),
+            thousands(data.train.len()),
+            thousands(data.val.len())
+        ));
+        say(format_args!("device: {device}"));
+        say(format_args!(
+            "training: {} epochs of {} steps, batch {}, rate {}, schedule {}, seed {}",
+            settings.epochs,
+            thousands(data.train.len().div_ceil(settings.batch)),
+            settings.batch,
+            settings.rate.unwrap_or(net.training.rate),
+            settings.schedule,
+            settings.seed
+        ));
+        // Parameters and velocities; the mean image is small beside them.
+        let size = net.parameters() as u64 * 8 + (net.augment.image as u64).pow(2) * 12;
+        say(format_args!(
+            "run: {}, with checkpoints of {} (at most {} of them)",
+            folder.path().display(),
+            console::bytes(size),
+            run_folder::MAX_CHECKPOINTS
+        ));
+        folder.log(&json!({
+            "kind": if state.position.steps == 0 { "start" } else { "resume" },
+            "program": concat!("alexnet ", env!("CARGO_PKG_VERSION")),
+            "net": net.name,
+            "parameters": net.parameters(),
+            "data": state.data,
+            "classes": data.classes.len(),
+            "settings": settings,
+            "device": device,
+            "steps": state.position.steps,
+        }));
+    }
+
+    fn train(
+        self,
+        args: &TrainArgs,
+        interrupt: &Interrupt,
+        network: Network<convnet::cpu::Cpu>,
+        statistics: &Statistics,
+        skips: Skips,
+    ) -> Result<ExitCode> {
+        let Start { net, data, state, mut folder, .. } = self;
+        let options = Options {
+            loader_threads: device::loader_threads(&args.device),
+            max_steps: args.max_steps,
+            save_every: args.save_every,
+        };
+        let parts = Parts {
+            net: &net,
+            data: &data,
+            statistics,
+            network,
+            state,
+            skips,
+            folder: &mut folder,
+            options,
+            interrupt,
+        };
+        let mut run = Run::new(parts)?;
+        let ending = run.train()?;
+        let state = run.state().clone();
+        drop(run);
+        conclude(&state, &data, &folder, ending);
+        Ok(match ending {
+            Ending::Interrupt => ExitCode::from(interrupt::EXIT_CODE),
+            _ => ExitCode::SUCCESS,
+        })
+    }
+}
+
+/// Mean image and colour statistics of the training images; none when somebody asked to stop.
+fn statistics(
+    data: &Dataset,
+    args: &TrainArgs,
+    interrupt: &Interrupt,
+    skips: &mut Skips,
+) -> Result<Option<Statistics>> {
+    let progress = Progress::start("mean image and colours", data.train.len());
+    let images = interrupt.guard(data.train.as_ref());
+    // Nothing else runs yet: all processors decode.
+    let threads = device::threads(&args.device);
+    let computed =
+        Statistics::compute(&images, data.side, threads, &|done| progress.set(done, || "images".to_string()));
+    drop(progress);
+    if interrupt.requested() {
+        return Ok(None);
+    }
+    let (statistics, skipped) = computed.with_context(|| format!("data {}", data.name))?;
+    skips.add(&skipped)?;
+    Ok(Some(statistics))
+}
+
+/// Says how the run ended and what can be done next.
+fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
+    let run = quoted(folder.path());
+    let program = console::program();
+    let position = &state.position;
+    let steps = thousands(position.steps);
+    match ending {
+        Ending::Epochs => say(format_args!("done: {} epochs, {steps} steps", position.epoch)),
+        Ending::Plateau => say(format_args!(
+            "done after {} epochs, {steps} steps: the error stopped improving at the lowest rate",
+            position.epoch
+        )),
+        Ending::Steps | Ending::Interrupt => say(format_args!(
+            "stopped after step {} of epoch {}, {steps} steps in all; saved in {}",
+            position.step,
+            position.epoch + 1,
+            folder.file(LAST).display()
+        )),
+    }
+    if let (Some(last), Some(best)) = (state.history.last(), state.best()) {
+        say(format_args!(
+            "validation error: top-1 {} %, top-5 {} %; the best top-1 was {} % after epoch {}",
+            percent(last.val_top1),
+            percent(last.val_top5),
+            percent(state.history[best].val_top1),
+            best + 1
+        ));
+    }
+    say(format_args!("run folder: {} (pictures, log.jsonl, checkpoints)", folder.path().display()));
+    say("next:");
+    if matches!(ending, Ending::Steps | Ending::Interrupt) {
+        say(format_args!("  {program} train --resume {run}"));
+    }
+    say(format_args!("  {program} eval --model {run} --crops 10"));
+    if let Some(image) = training::example(data, folder.path()) {
+        say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
+    }
+}
+
+/// The absolute path of a data folder, so that a run can be gone on with from anywhere.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}

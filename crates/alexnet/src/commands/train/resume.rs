@@ -1,0 +1,79 @@
+//! Going on with a run.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::{Start, absolute};
+use crate::checkpoint::{Checkpoint, DataId};
+use crate::cli::TrainArgs;
+use crate::commands::{check_classes, open_data};
+use crate::console::{quoted, say};
+use crate::nets;
+use crate::run_folder::{self, BEST, LAST, RunFolder};
+use crate::training::Schedule;
+
+/// Reads the checkpoint and opens its data and folder.
+pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
+    let path = run_folder::checkpoint_in(path, [LAST, BEST])?;
+    let checkpoint = Checkpoint::read(&path)?;
+    let mut state = checkpoint.state.clone();
+    let net = checkpoint.net.clone();
+    if let Some(name) = &args.net
+        && nets::source(name)?.0 != state.net
+    {
+        bail!("{} was trained with net {}, which is not {name}; leave --net out", path.display(), net.name);
+    }
+    let folder = args.data.as_deref().map(absolute).or(state.data.folder.clone());
+    let data = open_data(folder.as_deref(), net.augment.image, &net.name)?;
+    check_classes(&data, &state.classes, &path)?;
+    let id = DataId::of(&data, folder);
+    if (id.train, id.val) != (state.data.train, state.data.val) {
+        bail!(
+            "data {} has {} training and {} validation images, {} was trained on {} and {}: \
+             the order of the images would be another. Bring the data back, or begin a new run",
+            data.name,
+            id.train,
+            id.val,
+            path.display(),
+            state.data.train,
+            state.data.val
+        );
+    }
+    state.data = id;
+    state.settings.epochs = args.epochs.unwrap_or(state.settings.epochs);
+    let settings = &state.settings;
+    let (epoch, steps) = (state.position.epoch, state.position.steps);
+    if epoch >= settings.epochs {
+        let (all, more) = (settings.epochs, epoch + 1);
+        bail!("{} is done: {epoch} of {all} epochs; --epochs {more} or more trains on", path.display());
+    }
+    let schedule = Schedule::new(&net, &settings.schedule, settings.epochs, settings.rate)?;
+    if schedule.over(&state.errors()) {
+        bail!("{} is done: the error stopped improving at the lowest rate", path.display());
+    }
+    if args.max_steps.is_some_and(|most| most <= steps) {
+        bail!("{} has {steps} steps already; give --max-steps above that, it counts the whole run", path.display());
+    }
+    let folder = folder_of(args, &path, &net.name)?;
+    say(format_args!("going on from {} (epoch {}, step {})", path.display(), epoch + 1, state.position.step));
+    Ok(Start { net, data, state, checkpoint: Some(checkpoint), folder })
+}
+
+/// The folder that a run goes on in: its own, unless that would overwrite what came after the checkpoint.
+fn folder_of(args: &TrainArgs, path: &Path, net: &str) -> Result<RunFolder> {
+    let own = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if args.out.is_some() || !RunFolder::is_run(own) {
+        return RunFolder::create(args.out.as_deref(), net);
+    }
+    let last = own.join(LAST);
+    if path != last && Checkpoint::read(&last).is_ok() {
+        bail!(
+            "{} is not the last checkpoint of its run, and going on from it would overwrite that; \
+             give another folder with --out, or --resume {} for the last one",
+            path.display(),
+            quoted(own)
+        );
+    }
+    RunFolder::reopen(own)
+}

@@ -1,0 +1,141 @@
+//! Runs from beginning to end, stopped, killed and gone on with.
+
+mod common;
+
+use std::fs;
+
+use common::{Place, log, names, said, signal, wait_for};
+
+const FILES: [&str; 10] = [
+    "best.safetensors",
+    "curves.png",
+    "epoch-0003.safetensors",
+    "epoch-0004.safetensors",
+    "example.png",
+    "filters.png",
+    "last.safetensors",
+    "log.jsonl",
+    "predictions.png",
+    "statistics.safetensors",
+];
+
+fn same_file(place: &Place, a: &str, b: &str) {
+    let read = |name: &str| fs::read(place.path(name)).unwrap();
+    assert!(read(a) == read(b), "{a} and {b} differ");
+}
+
+#[test]
+fn a_run_ends_with_its_folder_and_the_next_commands_work() {
+    let place = Place::new();
+    let out = place.ok(&["train", "--net", "tiny.toml", "--batch", "100"]);
+    let run = place.path("runs/tiny-1");
+    // The rate falls after epoch 2, so that checkpoint is kept too.
+    let mut files = FILES.to_vec();
+    files.insert(2, "epoch-0002.safetensors");
+    assert_eq!(names(&run), files);
+    assert!(out.contains("from epoch 3: rate 0.0005") && out.contains("done: 4 epochs, 320 steps"), "{out}");
+
+    let log = log(&run);
+    let of_kind = |kind: &str| log.iter().filter(|line| line["kind"] == kind).count();
+    assert_eq!(["start", "step", "epoch", "stop"].map(of_kind), [1, 16, 4, 1]);
+    let errors: Vec<f64> = log.iter().filter_map(|line| line["val_top1"].as_f64()).collect();
+    assert!(errors.len() == 4 && errors[3] < 0.6, "{errors:?}");
+
+    for line in out.lines().skip_while(|line| *line != "next:").skip(1) {
+        let args: Vec<&str> = line.split_whitespace().skip(1).collect();
+        place.ok(&args);
+    }
+    let out = place.ok(&["eval"]);
+    let best = errors.iter().copied().fold(1.0, f64::min);
+    assert!(out.contains(&format!("top-1 error {:.2} %", best * 100.0)), "{best} {out}");
+    let out = place.ok(&["eval", "--model", "runs/tiny-1/last.safetensors", "--batch", "7", "--threads", "1"]);
+    assert!(out.contains(&format!("top-1 error {:.2} %", errors[3] * 100.0)), "{errors:?} {out}");
+    assert_eq!(place.names(), ["predictions.png", "runs"]);
+
+    // A second run gets a folder of its own.
+    place.ok(&["train", "--net", "tiny.toml", "--max-steps", "1"]);
+    assert_eq!(names(&place.path("runs")), ["tiny-1", "tiny-2"]);
+}
+
+#[test]
+fn a_killed_run_goes_on_bit_for_bit() {
+    let place = Place::new();
+    let train = ["train", "--net", "tiny.toml", "--seed", "5"];
+    place.ok(&[&train[..], &["--out", "whole"]].concat());
+
+    let mut child = place.start(&[&train[..], &["--out", "killed", "--save-every", "30"]].concat());
+    wait_for(&place.path("killed/last.safetensors"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(log(&place.path("killed")).iter().all(|line| line["kind"] != "stop"), "it was done before it was killed");
+
+    // A stop in the middle of another epoch, then to the end.
+    let out = place.ok(&["train", "--resume", "killed", "--max-steps", "333", "--threads", "1"]);
+    assert!(out.contains("stopped after step 83 of epoch 2, 333 steps in all"), "{out}");
+    place.ok(&["train", "--resume", "killed/last.safetensors"]);
+    for name in ["last.safetensors", "best.safetensors", "epoch-0002.safetensors", "epoch-0003.safetensors"] {
+        same_file(&place, &format!("whole/{name}"), &format!("killed/{name}"));
+    }
+    assert_eq!(names(&place.path("whole")), names(&place.path("killed")));
+}
+
+#[test]
+fn ctrl_c_saves_and_the_run_goes_on_bit_for_bit() {
+    let place = Place::new();
+    let train = ["train", "--net", "tiny.toml", "--epochs", "2"];
+    place.ok(&[&train[..], &["--out", "whole"]].concat());
+    let child = place.start(&[&train[..], &["--out", "stopped", "--save-every", "10"]].concat());
+    wait_for(&place.path("stopped/last.safetensors"));
+    signal(&child, "INT");
+    let said = said(&child.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}{}", said.out, said.err);
+    assert!(said.out.contains("alexnet train --resume stopped"), "{}", said.out);
+    place.ok(&["train", "--resume", "stopped"]);
+    same_file(&place, "whole/last.safetensors", "stopped/last.safetensors");
+}
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    let place = Place::new();
+    for threads in ["1", "2", "3"] {
+        place.ok(&["train", "--net", "tiny.toml", "--max-steps", "60", "--out", threads, "--threads", threads]);
+    }
+    same_file(&place, "1/last.safetensors", "2/last.safetensors");
+    same_file(&place, "1/last.safetensors", "3/last.safetensors");
+    place.ok(&["train", "--net", "tiny.toml", "--max-steps", "60", "--out", "4", "--seed", "2"]);
+    assert!(fs::read(place.path("1/last.safetensors")).unwrap() != fs::read(place.path("4/last.safetensors")).unwrap());
+}
+
+#[test]
+fn a_run_can_be_made_longer_and_branched() {
+    let place = Place::new();
+    place.ok(&["train", "--net", "tiny.toml", "--epochs", "2", "--schedule", "constant", "--out", "a"]);
+    let error = place.fails(1, &["train", "--resume", "a"]);
+    assert!(error.contains("--epochs 3"), "{error}");
+    let error = place.fails(1, &["train", "--resume", "a/epoch-0001.safetensors", "--epochs", "3"]);
+    assert!(error.contains("--out"), "{error}");
+    place.ok(&["train", "--resume", "a/epoch-0001.safetensors", "--epochs", "3", "--out", "b"]);
+    place.ok(&["train", "--resume", "a", "--epochs", "3"]);
+    same_file(&place, "a/last.safetensors", "b/last.safetensors");
+}
+
+#[test]
+fn photographs_in_folders() {
+    let place = Place::new();
+    place.make_data(&["red", "green", "blue"], 40, 6);
+    // One of 120 cannot be read.
+    fs::write(place.path("data/train/red/000.png"), "no image").unwrap();
+    let said = place.run(&["train", "--data", "data", "--net", "tiny16.toml", "--batch", "16", "--out", "run"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert_eq!(said.err.matches("left out").count(), 1, "{}", said.err);
+    assert!(said.err.contains("red/000.png"), "{}", said.err);
+    let images: Vec<u64> =
+        log(&place.path("run")).iter().filter(|it| it["step"] == 8).map(|it| it["images"].as_u64().unwrap()).collect();
+    assert_eq!(images, [119, 238, 357, 476]);
+
+    let out = place.ok(&["eval", "--model", "run", "--crops", "10"]);
+    assert!(out.contains("18 images"), "{out}");
+    let out = place.ok(&["predict", "--model", "run", "data/val/green/001.png", "--out", "answer.png"]);
+    assert!(out.contains("green") && out.contains("answer.png"), "{out}");
+    assert_eq!(place.names(), ["answer.png", "data", "run"]);
+}
