@@ -17,7 +17,9 @@ const STAGES: [Stage; 5] = [
     Stage { name: "clippy", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Stage {
         name: "documentation",
-        run: || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
+        run: || {
+            cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "-D warnings")])
+        },
     },
     Stage { name: "tests", run: || cargo(&["test", "--workspace", "--no-fail-fast"], &[]) },
 ];

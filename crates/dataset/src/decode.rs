@@ -29,8 +29,9 @@ use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
@@ -59,10 +60,7 @@ pub fn load_image(path: &Path, side: usize) -> Result<Vec<u8>, Error> {
 
 /// [`load_image`] into a buffer of `side * side * 3` bytes.
 pub(crate) fn load_into(path: &Path, side: usize, rgb: &mut [u8]) -> Result<(), Error> {
-    let fault = |fault| Error::Image {
-        path: path.to_owned(),
-        fault,
-    };
+    let fault = |fault| Error::Image { path: path.to_owned(), fault };
     let bytes = read_file(path).map_err(fault)?;
     // The buffer is plain bytes that the caller throws away on an error: nothing can be left broken.
     catch_unwind(AssertUnwindSafe(|| decode_into(&bytes, side, rgb)))
@@ -73,9 +71,7 @@ pub(crate) fn load_into(path: &Path, side: usize, rgb: &mut [u8]) -> Result<(), 
 fn read_file(path: &Path) -> Result<Vec<u8>, ImageFault> {
     let file = File::open(path).map_err(ImageFault::Io)?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(ImageFault::Io)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(ImageFault::Io)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ImageFault::FileTooLarge);
     }
@@ -108,11 +104,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageFault> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(ImageFault::Decode)?;
     image.apply_orientation(orientation);
-    Ok(if image.has_alpha() {
-        over_white(&image)
-    } else {
-        image.into_rgb8()
-    })
+    Ok(if image.has_alpha() { over_white(&image) } else { image.into_rgb8() })
 }
 
 /// The format, from the content.
@@ -126,9 +118,9 @@ fn format_of(bytes: &[u8]) -> Result<ImageFormat, ImageFault> {
         Ok(ImageFormat::Bmp) => Err(ImageFault::OtherFormat("a BMP image")),
         Ok(ImageFormat::Tiff) => Err(ImageFault::OtherFormat("a TIFF image")),
         Ok(ImageFormat::Avif) => Err(ImageFault::OtherFormat("an AVIF image")),
-        _ if bytes.get(4..8) == Some(b"ftyp") => Err(ImageFault::OtherFormat(
-            "an image or film of the HEIC, AVIF and MP4 family",
-        )),
+        _ if bytes.get(4..8) == Some(b"ftyp") => {
+            Err(ImageFault::OtherFormat("an image or film of the HEIC, AVIF and MP4 family"))
+        }
         _ => Err(ImageFault::UnknownFormat),
     }
 }
@@ -148,10 +140,7 @@ fn jpeg_is_truncated(bytes: &[u8]) -> bool {
         } else if marker == 0xFF || marker == 0x00 || (0xD0..=0xD8).contains(&marker) {
             at += if marker == 0xFF { 1 } else { 2 };
         } else if marker == START_OF_SCAN {
-            return !bytes[at..]
-                .windows(2)
-                .rev()
-                .any(|pair| pair == END_OF_IMAGE);
+            return !bytes[at..].windows(2).rev().any(|pair| pair == END_OF_IMAGE);
         } else {
             at += 2 + usize::from(u16::from_be_bytes([hi, lo]));
         }
@@ -173,11 +162,7 @@ fn over_white(image: &DynamicImage) -> RgbImage {
 /// Scales the shorter side to `side` and cuts the centre out.
 fn scale_and_cut(image: &RgbImage, side: usize, rgb: &mut [u8]) {
     let (width, height) = image.dimensions();
-    assert!(
-        side > 0 && rgb.len() == side * side * 3,
-        "rgb has {} bytes for side {side}",
-        rgb.len()
-    );
+    assert!(side > 0 && rgb.len() == side * side * 3, "rgb has {} bytes for side {side}", rgb.len());
     let side = u32::try_from(side).expect("a side that fits 32 bits");
     if (width, height) == (side, side) {
         rgb.copy_from_slice(image.as_raw());
@@ -186,16 +171,13 @@ fn scale_and_cut(image: &RgbImage, side: usize, rgb: &mut [u8]) {
     let shorter = width.min(height);
     let (left, columns) = cut(width, shorter, side);
     let (top, rows) = cut(height, shorter, side);
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(left, top, columns, rows);
-    let source = ImageRef::new(width, height, image.as_raw(), PixelType::U8x3)
+    let options =
+        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(left, top, columns, rows);
+    // The typed call compiles the kernels of this one pixel type only.
+    let source = TypedImageRef::<U8x3>::from_buffer(width, height, image.as_raw())
         .expect("an RGB image has three bytes a pixel");
-    let mut target = Image::from_slice_u8(side, side, rgb, PixelType::U8x3)
-        .expect("the length was checked above");
-    Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("the cut lies inside the image and the pixel types are equal");
+    let mut target = TypedImage::<U8x3>::from_buffer(side, side, rgb).expect("the length was checked above");
+    Resizer::new().resize_typed(&source, &mut target, &options).expect("the cut lies inside the image");
 }
 
 /// Where the cut of one dimension lies in the source: start and length, in source pixels.

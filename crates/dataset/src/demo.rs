@@ -21,18 +21,8 @@ const N_TRAIN: usize = 800;
 /// Test images in a sheet.
 const N_TEST: usize = 200;
 
-const CLASSES: [&str; 10] = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-];
+const CLASSES: [&str; 10] =
+    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
 /// One sheet for each class, in the order of the labels.
 static FILES: [&[u8]; CLASSES.len()] = [
@@ -64,16 +54,8 @@ impl Dataset {
             name: "demo".to_owned(),
             side: SIDE,
             classes: CLASSES.map(str::to_owned).to_vec(),
-            train: Arc::new(Demo {
-                split: "train",
-                first: 0,
-                n_of_class: N_TRAIN,
-            }),
-            val: Arc::new(Demo {
-                split: "test",
-                first: N_TRAIN,
-                n_of_class: N_TEST,
-            }),
+            train: Arc::new(Demo { split: "train", first: 0, n_of_class: N_TRAIN }),
+            val: Arc::new(Demo { split: "test", first: N_TRAIN, n_of_class: N_TEST }),
         }
     }
 }
@@ -159,9 +141,7 @@ mod tests {
         assert_eq!((demo.train.len(), demo.val.len()), (8_000, 2_000));
         for split in [&demo.train, &demo.val] {
             for label in 0..10 {
-                let n = (0..split.len())
-                    .filter(|&index| split.label(index) == label)
-                    .count();
+                let n = (0..split.len()).filter(|&index| split.label(index) == label).count();
                 assert_eq!(n * 10, split.len());
             }
         }

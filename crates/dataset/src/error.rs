@@ -175,10 +175,7 @@ impl Skipped {
 
 impl Error {
     pub(crate) fn unreadable(dir: &Path, cause: io::Error) -> Error {
-        Error::Unreadable {
-            dir: dir.to_owned(),
-            cause,
-        }
+        Error::Unreadable { dir: dir.to_owned(), cause }
     }
 }
 

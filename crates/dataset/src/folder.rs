@@ -32,40 +32,24 @@ impl Dataset {
     pub fn folder(dir: &Path, side: usize) -> Result<Dataset, Error> {
         assert!(side > 0, "images of side 0");
         let metadata = fs::metadata(dir).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => Error::NoFolder {
-                dir: dir.to_owned(),
-            },
-            io::ErrorKind::NotADirectory => Error::NotAFolder {
-                path: dir.to_owned(),
-            },
+            io::ErrorKind::NotFound => Error::NoFolder { dir: dir.to_owned() },
+            io::ErrorKind::NotADirectory => Error::NotAFolder { path: dir.to_owned() },
             _ => Error::unreadable(dir, cause),
         })?;
         if !metadata.is_dir() {
-            return Err(Error::NotAFolder {
-                path: dir.to_owned(),
-            });
+            return Err(Error::NotAFolder { path: dir.to_owned() });
         }
         let train_dir = split_dir(dir, "train", &["train"])?;
         let val_dir = split_dir(dir, "val", &["val", "test"])?;
         let classes = class_names(&train_dir)?;
         let val_classes = class_names(&val_dir)?;
         if let [only] = &classes[..] {
-            return Err(Error::OneClass {
-                dir: train_dir,
-                class: lossy(only),
-            });
+            return Err(Error::OneClass { dir: train_dir, class: lossy(only) });
         }
-        let unknown: Vec<&OsString> = val_classes
-            .iter()
-            .filter(|name| classes.binary_search(name).is_err())
-            .collect();
+        let unknown: Vec<&OsString> = val_classes.iter().filter(|name| classes.binary_search(name).is_err()).collect();
         if !unknown.is_empty() {
             let names = first_names(&unknown, unknown.len());
-            return Err(Error::UnknownClasses {
-                val: val_dir,
-                train: train_dir,
-                classes: names,
-            });
+            return Err(Error::UnknownClasses { val: val_dir, train: train_dir, classes: names });
         }
         let train = Folder::list(&train_dir, &classes, &classes, side)?;
         let val = Folder::list(&val_dir, &val_classes, &classes, side)?;
@@ -81,33 +65,19 @@ impl Dataset {
 
 /// The folder of a split: the first of `names` that is there.
 fn split_dir(dir: &Path, split: &'static str, names: &[&str]) -> Result<PathBuf, Error> {
-    let found = names
-        .iter()
-        .map(|name| dir.join(name))
-        .find(|path| path.is_dir());
+    let found = names.iter().map(|name| dir.join(name)).find(|path| path.is_dir());
     match found {
         Some(path) => Ok(path),
-        None => Err(Error::NoSplit {
-            dir: dir.to_owned(),
-            split,
-            holds: contents(dir)?,
-        }),
+        None => Err(Error::NoSplit { dir: dir.to_owned(), split, holds: contents(dir)? }),
     }
 }
 
 /// The names of the class folders of a split, sorted.
 fn class_names(split: &Path) -> Result<Vec<OsString>, Error> {
     let entries = list(split)?;
-    let classes: Vec<OsString> = entries
-        .into_iter()
-        .filter(|entry| entry.is_dir)
-        .map(|entry| entry.name)
-        .collect();
+    let classes: Vec<OsString> = entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect();
     if classes.is_empty() {
-        return Err(Error::NoClasses {
-            dir: split.to_owned(),
-            holds: contents(split)?,
-        });
+        return Err(Error::NoClasses { dir: split.to_owned(), holds: contents(split)? });
     }
     Ok(classes)
 }
@@ -127,9 +97,7 @@ fn list(dir: &Path) -> Result<Vec<Entry>, Error> {
         if name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        let kind = entry
-            .file_type()
-            .map_err(|cause| Error::unreadable(dir, cause))?;
+        let kind = entry.file_type().map_err(|cause| Error::unreadable(dir, cause))?;
         let is_dir = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
         entries.push(Entry { name, is_dir });
     }
@@ -139,41 +107,21 @@ fn list(dir: &Path) -> Result<Vec<Entry>, Error> {
 
 fn is_image(name: &OsStr) -> bool {
     let extension = Path::new(name).extension();
-    extension.is_some_and(|found| {
-        EXTENSIONS
-            .iter()
-            .any(|known| found.eq_ignore_ascii_case(known))
-    })
+    extension.is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
 
 /// The first names in a folder, for a message.
 fn contents(dir: &Path) -> Result<String, Error> {
     let entries = list(dir)?;
-    let names: Vec<&OsString> = entries
-        .iter()
-        .map(|entry| &entry.name)
-        .take(MAX_NAMES)
-        .collect();
-    Ok(if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        first_names(&names, entries.len())
-    })
+    let names: Vec<&OsString> = entries.iter().map(|entry| &entry.name).take(MAX_NAMES).collect();
+    Ok(if names.is_empty() { "nothing".to_owned() } else { first_names(&names, entries.len()) })
 }
 
 /// `names` as a list, and how many of `n` were left out.
 fn first_names(names: &[&OsString], n: usize) -> String {
-    let shown: Vec<String> = names
-        .iter()
-        .take(MAX_NAMES)
-        .map(|name| lossy(name))
-        .collect();
+    let shown: Vec<String> = names.iter().take(MAX_NAMES).map(|name| lossy(name)).collect();
     let list = shown.join(", ");
-    if n > shown.len() {
-        format!("{list} and {} more", n - shown.len())
-    } else {
-        list
-    }
+    if n > shown.len() { format!("{list} and {} more", n - shown.len()) } else { list }
 }
 
 fn lossy(name: &OsStr) -> String {
@@ -183,8 +131,7 @@ fn lossy(name: &OsStr) -> String {
 /// The folder's own name, also when it was given as `.` or `..`.
 fn name_of(dir: &Path) -> String {
     let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    full.file_name()
-        .map_or_else(|| full.display().to_string(), lossy)
+    full.file_name().map_or_else(|| full.display().to_string(), lossy)
 }
 
 /// One split in a folder.
@@ -197,44 +144,25 @@ struct Folder {
 
 impl Folder {
     /// Lists the images of the classes `present`, whose labels are their places in `classes`.
-    fn list(
-        dir: &Path,
-        present: &[OsString],
-        classes: &[OsString],
-        side: usize,
-    ) -> Result<Folder, Error> {
+    fn list(dir: &Path, present: &[OsString], classes: &[OsString], side: usize) -> Result<Folder, Error> {
         let mut images = Vec::new();
         for class in present {
-            let label = classes
-                .binary_search(class)
-                .expect("val's classes were checked") as u32;
+            let label = classes.binary_search(class).expect("val's classes were checked") as u32;
             let mut paths = Vec::new();
             collect(dir, Path::new(class), MAX_DEPTH, &mut paths)?;
             if paths.is_empty() {
                 let class_dir = dir.join(class);
                 let holds = contents(&class_dir)?;
-                return Err(Error::EmptyClass {
-                    dir: class_dir,
-                    holds,
-                });
+                return Err(Error::EmptyClass { dir: class_dir, holds });
             }
             images.extend(paths.into_iter().map(|path| (label, path)));
         }
-        Ok(Folder {
-            dir: dir.to_owned(),
-            side,
-            images,
-        })
+        Ok(Folder { dir: dir.to_owned(), side, images })
     }
 }
 
 /// Appends the images below `root/below`, as paths below `root`.
-fn collect(
-    root: &Path,
-    below: &Path,
-    depth: usize,
-    paths: &mut Vec<Box<Path>>,
-) -> Result<(), Error> {
+fn collect(root: &Path, below: &Path, depth: usize, paths: &mut Vec<Box<Path>>) -> Result<(), Error> {
     for Entry { name, is_dir } in list(&root.join(below))? {
         if is_dir && depth > 0 {
             collect(root, &below.join(name), depth - 1, paths)?;

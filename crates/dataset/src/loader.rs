@@ -127,10 +127,7 @@ impl Loader {
         assert!(batch > 0, "batches of no images");
         let n_images = images.len();
         let outside = order.iter().find(|&&id| id as usize >= n_images);
-        assert!(
-            outside.is_none(),
-            "image {outside:?} of a split of {n_images}"
-        );
+        assert!(outside.is_none(), "image {outside:?} of a split of {n_images}");
         let threads = threads.max(1);
         let shared = Arc::new(Shared {
             images,
@@ -149,10 +146,7 @@ impl Loader {
             builder.spawn(move || shared.run()).ok()
         };
         let threads: Vec<_> = (0..threads).map_while(start).collect();
-        assert!(
-            !threads.is_empty(),
-            "the system refused to start a loader thread"
-        );
+        assert!(!threads.is_empty(), "the system refused to start a loader thread");
         Loader { shared, threads }
     }
 
@@ -160,10 +154,7 @@ impl Loader {
     ///
     /// # Panics
     /// If reading an image panicked: with that panic.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "batches are lent and come back by recycle"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "batches are lent and come back by recycle")]
     pub fn next(&mut self) -> Option<Batch> {
         let shared = &self.shared;
         let mut state = lock(&shared.state);
@@ -171,10 +162,7 @@ impl Loader {
             return None;
         }
         while !state.panicked && !state.slots.front().is_some_and(|slot| slot.complete) {
-            state = shared
-                .ready
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.panicked {
             drop(state);
@@ -231,10 +219,7 @@ impl Shared {
                 }
                 let index = id as usize;
                 let read = self.images.read(index, rgb);
-                gaps.push(
-                    read.err()
-                        .map(|error| Skipped::new(self.images.name(index), &error)),
-                );
+                gaps.push(read.err().map(|error| Skipped::new(self.images.name(index), &error)));
             }
             self.put_chunk(&chunk, &rgb, gaps);
         }
@@ -257,24 +242,13 @@ impl Shared {
                     let batch = state.free.pop().unwrap_or_default();
                     let assembly = Assembly::new(batch, end - from, self.image_bytes);
                     let assembly = Arc::new(Mutex::new(assembly));
-                    state.slots.push_back(Slot {
-                        assembly,
-                        complete: false,
-                    });
+                    state.slots.push_back(Slot { assembly, complete: false });
                 }
                 let slot = &state.slots[batch_idx - state.n_taken];
                 let assembly = Arc::clone(&slot.assembly);
-                return Some(Chunk {
-                    batch_idx,
-                    from,
-                    to,
-                    assembly,
-                });
+                return Some(Chunk { batch_idx, from, to, assembly });
             }
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -293,9 +267,7 @@ impl Shared {
             return;
         }
         let first = chunk.batch_idx * self.batch;
-        assembly.finish(&self.order[first..], bytes, |id| {
-            self.images.label(id as usize)
-        });
+        assembly.finish(&self.order[first..], bytes, |id| self.images.label(id as usize));
         drop(assembly);
         let mut state = lock(&self.state);
         let slot_idx = chunk.batch_idx - state.n_taken;
@@ -311,11 +283,7 @@ impl Assembly {
         batch.labels.clear();
         batch.ids.clear();
         batch.skipped.clear();
-        Assembly {
-            batch,
-            gaps: vec![None; n],
-            n_missing: n,
-        }
+        Assembly { batch, gaps: vec![None; n], n_missing: n }
     }
 
     /// Closes the gaps and fills in ids and labels. `order` starts with this batch's ids.
@@ -329,9 +297,7 @@ impl Assembly {
             let to = batch.ids.len();
             if to != place {
                 let from = place * image_bytes;
-                batch
-                    .rgb
-                    .copy_within(from..from + image_bytes, to * image_bytes);
+                batch.rgb.copy_within(from..from + image_bytes, to * image_bytes);
             }
             batch.ids.push(id);
             batch.labels.push(label(id));

@@ -11,10 +11,7 @@
 /// If `n` is over 2^32.
 pub fn permutation(seed: u64, epoch: u32, n: usize) -> Vec<u32> {
     let n = u64::try_from(n).expect("usize fits 64 bits");
-    assert!(
-        n <= 1 << 32,
-        "a split of {n} images; at most 2^32 can be indexed"
-    );
+    assert!(n <= 1 << 32, "a split of {n} images; at most 2^32 can be indexed");
     let mut order: Vec<u32> = (0..n).map(|i| i as u32).collect();
     let mut state = mix(mix(seed).wrapping_add(u64::from(epoch)));
     for i in (1..order.len()).rev() {

@@ -44,12 +44,7 @@ struct Sums {
 
 impl Sums {
     fn new(side: usize) -> Sums {
-        Sums {
-            images: 0,
-            bytes: vec![0; side * side * 3],
-            products: [0; 6],
-            skipped: Vec::new(),
-        }
+        Sums { images: 0, bytes: vec![0; side * side * 3], products: [0; 6], skipped: Vec::new() }
     }
 
     fn add_image(&mut self, rgb: &[u8]) {
@@ -107,8 +102,7 @@ impl Statistics {
                 match images.read(index, &mut rgb) {
                     Ok(()) => sums.add_image(&rgb),
                     Err(error) => {
-                        sums.skipped
-                            .push((index, Skipped::new(images.name(index), &error)));
+                        sums.skipped.push((index, Skipped::new(images.name(index), &error)));
                     }
                 }
                 progress(n_done.fetch_add(1, Ordering::Relaxed) + 1);
@@ -116,20 +110,14 @@ impl Statistics {
         };
         let mut total = Sums::new(side);
         thread::scope(|scope| {
-            let helpers: Vec<_> = (1..threads.min(n_images))
-                .map(|_| scope.spawn(work))
-                .collect();
+            let helpers: Vec<_> = (1..threads.min(n_images)).map(|_| scope.spawn(work)).collect();
             total.merge(work());
             for helper in helpers {
                 total.merge(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }
         });
         total.skipped.sort_unstable_by_key(|&(index, _)| index);
-        let skipped: Vec<Skipped> = total
-            .skipped
-            .drain(..)
-            .map(|(_, skipped)| skipped)
-            .collect();
+        let skipped: Vec<Skipped> = total.skipped.drain(..).map(|(_, skipped)| skipped).collect();
         if total.images == 0 {
             return Err(match skipped.into_iter().next() {
                 Some(first) => Error::NoneReadable { n_images, first },
@@ -142,19 +130,8 @@ impl Statistics {
     fn from_sums(side: usize, sums: &Sums) -> Statistics {
         let covariance = covariance(side, sums);
         let (eigenvalues, eigenvectors) = symmetric_eigen(covariance);
-        let mean = sums
-            .bytes
-            .iter()
-            .map(|&sum| (sum as f64 / sums.images as f64) as f32)
-            .collect();
-        Statistics {
-            side,
-            images: sums.images,
-            mean,
-            covariance,
-            eigenvalues,
-            eigenvectors,
-        }
+        let mean = sums.bytes.iter().map(|&sum| (sum as f64 / sums.images as f64) as f32).collect();
+        Statistics { side, images: sums.images, mean, covariance, eigenvalues, eigenvectors }
     }
 }
 
@@ -222,15 +199,8 @@ fn rotate(a: &mut [[f64; 3]; 3], vectors: &mut [[f64; 3]; 3], p: usize, q: usize
 
 /// The vector or its negative, whichever has a positive largest component.
 fn with_positive_peak(vector: [f64; 3]) -> [f64; 3] {
-    let peak = vector.iter().fold(
-        0.0_f64,
-        |peak, &x| if x.abs() > peak.abs() { x } else { peak },
-    );
-    if peak < 0.0 {
-        vector.map(|x| -x)
-    } else {
-        vector
-    }
+    let peak = vector.iter().fold(0.0_f64, |peak, &x| if x.abs() > peak.abs() { x } else { peak });
+    if peak < 0.0 { vector.map(|x| -x) } else { vector }
 }
 
 #[cfg(test)]

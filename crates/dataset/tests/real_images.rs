@@ -20,9 +20,7 @@ fn originals(into: &Path) -> Result<Vec<PathBuf>, String> {
         Err(error) => return Err(format!("tar: {error}")),
     }
     let entries = std::fs::read_dir(into).map_err(|error| error.to_string())?;
-    Ok(entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect())
+    Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
 }
 
 #[test]
@@ -49,9 +47,6 @@ fn imagenet_originals_are_read() {
     let mean = sums.map(|sum| sum as f64 / (100.0 * 256.0 * 256.0));
     println!("{n_grey} grey, mean {mean:.1?}");
     for (mean, expected) in mean.into_iter().zip([127.3, 119.7, 104.9]) {
-        assert!(
-            (mean - expected).abs() < 12.0,
-            "mean {mean}, expected about {expected}"
-        );
+        assert!((mean - expected).abs() < 12.0, "mean {mean}, expected about {expected}");
     }
 }

@@ -12,6 +12,7 @@ mod model;
 mod npz;
 mod reference;
 mod report;
+mod training;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -64,12 +65,11 @@ fn hash_gives_the_values_of_the_reference_program() {
 
 fn on_the_naive_device(files: &[PathBuf]) {
     for_each(files, |reference| {
-        let multiply_adds = reference.net(Dropout::None, 0.0).multiply_adds();
-        if multiply_adds > NAIVE_MULTIPLY_ADDS {
-            say(&format!("{}.npz: {multiply_adds} multiply-adds are too many for the naive device", reference.name));
-            return Vec::new();
+        if is_small(reference) {
+            return compare(reference, Numbers::F64, Naive::new);
         }
-        compare(reference, Numbers::F64, Naive::new)
+        say(&format!("{}.npz: too large for the naive device", reference.name));
+        Vec::new()
     });
 }
 
@@ -79,6 +79,11 @@ fn on_the_cpu(files: &[PathBuf]) {
         failures.extend(compare_fused(reference));
         failures
     });
+}
+
+/// Whether the naive device can train the network in seconds.
+fn is_small(reference: &Reference) -> bool {
+    reference.net(Dropout::None, 0.0).multiply_adds() <= NAIVE_MULTIPLY_ADDS
 }
 
 fn cpu(threads: usize) -> Cpu {
@@ -135,18 +140,13 @@ fn compare<D: Wide>(reference: &Reference, numbers: Numbers, device: impl Fn() -
     let mut report = Report::new(&reference.name, &reference.meta, numbers);
     compare_inputs(reference, &mut report);
     compare_tests(reference, &mut report, &device);
-    let decay = reference.meta.weight_decay;
-    for (name, prefix, dropout) in
-        [("nodrop", "", Dropout::None), ("drop", "drop/", Dropout::Inverted), ("dropp", "dropp/", Dropout::Paper)]
-    {
-        let mut model = Model::new(reference, dropout, decay, Mode::Inspect, device());
-        compare_training(reference, &mut report, &mut model, name, Some(prefix));
+    for run in training::RUNS {
+        training::compare(reference, &mut report, &run, device());
     }
-    let large_decay = reference.meta.weight_decay_wd_run;
-    let mut model = Model::new(reference, Dropout::None, large_decay, Mode::Inspect, device());
-    compare_training(reference, &mut report, &mut model, "wd", None);
 
     say(&report.to_string());
+    // At once, too: a full-size file takes minutes.
+    report.failures.iter().for_each(|failure| say(failure));
     let mut failures = report.failures;
     failures.extend(reference.unused().iter().map(|name| format!("{name}: not compared with anything")));
     failures
@@ -178,73 +178,6 @@ fn compare_tests<D: Wide>(reference: &Reference, report: &mut Report, device: im
         let mut model = Model::new(reference, dropout, 0.0, Mode::Infer, device());
         model.forward(0);
         report.compare(Kind::Activation, name, model.activation("fc8").as_deref(), reference.expected(name));
-    }
-}
-
-/// Every step's loss, every tensor of the first step (those under `tensors`), and the parameters afterwards.
-fn compare_training<D: Wide>(
-    reference: &Reference,
-    report: &mut Report,
-    model: &mut Model<D>,
-    name: &str,
-    tensors: Option<&str>,
-) {
-    let steps = reference.meta.steps;
-    // The tags of a reference: "20" is the last step, whatever its number.
-    let suffix = if name == "wd" { "wd" } else { "" };
-    let trained = name == "nodrop" || name == "wd";
-    let mut losses = Vec::new();
-    for step in 0..=steps {
-        model.forward(step.min(steps - 1));
-        losses.push(model.loss());
-        if step == steps {
-            break;
-        }
-        model.backward(step);
-        if let (0, Some(prefix)) = (step, tensors) {
-            compare_tensors(reference, report, model, prefix);
-        }
-        model.update();
-        if step == 0 && trained {
-            compare_parameters(reference, report, model, &format!("1{suffix}"));
-        }
-    }
-    if trained {
-        compare_parameters(reference, report, model, &format!("20{suffix}"));
-    }
-    let array = |prefix: &str| reference.array(&format!("{prefix}traj/{name}"));
-    report.compare_losses(&format!("traj/{name}"), &losses, array(""), array("f32/"));
-}
-
-fn compare_tensors<D: Wide>(reference: &Reference, report: &mut Report, model: &Model<D>, prefix: &str) {
-    let mut check = |kind: Kind, name: &str, got: Option<Vec<f64>>| {
-        let name = format!("{prefix}{name}");
-        report.compare(kind, &name, got.as_deref(), reference.expected(&name));
-    };
-    check(Kind::Loss, "loss", Some(vec![model.loss()]));
-    check(Kind::Activation, "logp", Some(model.log_probabilities()));
-    for layer in reference.names(&format!("{prefix}act/")) {
-        check(Kind::Activation, &format!("act/{layer}"), model.activation(&layer));
-    }
-    for layer in reference.names(&format!("{prefix}gact/")) {
-        check(Kind::Gradient, &format!("gact/{layer}"), model.gradient(&layer));
-    }
-    for name in reference.names(&format!("{prefix}grad/")) {
-        check(Kind::Gradient, &format!("grad/{name}"), Some(model.parameter(&name, Region::Gradients)));
-    }
-    if reference.names(prefix).contains("gx") {
-        check(Kind::Gradient, "gx", model.gradient("input"));
-    }
-}
-
-fn compare_parameters<D: Wide>(reference: &Reference, report: &mut Report, model: &Model<D>, tag: &str) {
-    for (letter, region) in [("p", Region::Weights), ("v", Region::Momenta)] {
-        let prefix = format!("{letter}{tag}/");
-        for name in reference.names(&prefix) {
-            let full = format!("{prefix}{name}");
-            let got = model.parameter(&name, region);
-            report.compare(Kind::Trained, &full, Some(&got), reference.expected(&full));
-        }
     }
 }
 

@@ -106,6 +106,14 @@ impl<'a, D: Wide> Model<'a, D> {
         self.tensor(layer, true)
     }
 
+    /// Which units each ReLU lets through, and to which inputs each pooling sent a gradient.
+    pub(crate) fn switches(&self) -> Vec<bool> {
+        let pooled = ["lrn1", "lrn2", "relu5"].iter().filter_map(|layer| self.gradient(layer));
+        let rectified = (1..=7).filter_map(|n| self.activation(&format!("relu{n}")));
+        let pooled = pooled.flatten().map(|gradient| gradient != 0.0);
+        pooled.chain(rectified.flatten().map(|value| value > 0.0)).collect()
+    }
+
     fn tensor(&self, layer: &str, gradient: bool) -> Option<Vec<f64>> {
         let towers = || self.plan.tensors.iter().filter(|tensor| tensor.layer == layer);
         let mut joined = vec![0.0; towers().map(|tensor| tensor.value.len).sum()];

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Gradient,
     Loss,
     Trained,
+    /// After training in which rounding switched a unit.
+    Switched,
 }
 
 pub(crate) struct Report<'a> {
@@ -41,6 +43,10 @@ impl<'a> Report<'a> {
         Report { file, meta, numbers, exact, compared: 0, worst: BTreeMap::new(), failures: Vec::new() }
     }
 
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
     /// Relative L2 errors that are allowed.
     ///
     /// f64: rounding alone where the file's settings are exact in f32. Otherwise our alpha, rate, momentum and decay are
@@ -50,18 +56,32 @@ impl<'a> Report<'a> {
     /// amplified may be eight times as far off as PyTorch's f32 is, since another order of sums is another sample of
     /// the same chaos, and a gradient's limit is always allowed.
     fn limit(&self, kind: Kind, name: &str) -> f64 {
-        let torch = self.meta.f32_vs_f64_rel.get(name).copied().unwrap_or(0.0);
+        let torch = || self.meta.f32_vs_f64_rel.get(name).copied().unwrap_or(0.0);
         match (self.numbers, kind) {
-            (_, Kind::Input) => 1e-13,
+            // Whole arrays are equal; a norm is a sum of up to 38 million terms, one after the other.
+            (_, Kind::Input) => 1e-11,
+            (_, Kind::Switched) => 0.1,
             (Numbers::F64, Kind::Trained) if self.exact => 1e-11,
             (Numbers::F64, _) if self.exact => 1e-12,
             (Numbers::F64, Kind::Trained | Kind::Loss) => 1e-5,
             (Numbers::F64, _) => 2e-7,
-            (Numbers::F32, Kind::Gradient) if near_tie(self.file, name) => 4.0 * torch,
+            (Numbers::F32, Kind::Gradient) if near_tie(self.file, name) => 4.0 * torch(),
             (Numbers::F32, Kind::Activation | Kind::Loss) => 2e-6,
             (Numbers::F32, Kind::Gradient) => 1e-5,
-            (Numbers::F32, Kind::Trained) => f64::max(1e-5, 8.0 * torch),
+            (Numbers::F32, Kind::Trained) => f64::max(1e-5, 8.0 * self.torch_trained(name)),
         }
+    }
+
+    /// The largest distance of PyTorch's f32 for what belongs to the same moment as `name` (`v20/conv1.w`): where one
+    /// tensor has met chaos the others have, too, though not at the same place.
+    fn torch_trained(&self, name: &str) -> f64 {
+        let moment = name.split_once('/').map_or(name, |(moment, _)| moment);
+        let same = self
+            .meta
+            .f32_vs_f64_rel
+            .iter()
+            .filter(|(other, _)| other.split_once('/').is_some_and(|(other, _)| other == moment));
+        same.map(|(_, &distance)| distance).fold(0.0, f64::max)
     }
 
     pub(crate) fn compare(&mut self, kind: Kind, name: &str, got: Option<&[f64]>, expected: Option<Expected>) {
@@ -75,22 +95,28 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The losses of a trajectory, each by itself. In f32 a step may be eight times as far off as PyTorch's f32 was up to
-    /// two steps later: chaos grows by a factor a step, and may start earlier.
-    pub(crate) fn compare_losses(&mut self, name: &str, got: &[f64], expected: Option<&[f64]>, torch: Option<&[f64]>) {
-        let (Some(expected), Some(torch)) = (expected, torch) else {
-            self.failures.push(format!("{name}: not in the file"));
-            return;
-        };
+    /// The losses of a trajectory, each by itself. `torch` is how far PyTorch's f32 was off in each step. In f32 a step
+    /// may be eight times as far off as that was up to two steps later: chaos grows by a factor a step, and may start
+    /// earlier. After the step in which rounding switched a unit it may be off by 1e-3.
+    pub(crate) fn compare_losses(
+        &mut self,
+        name: &str,
+        got: &[f64],
+        expected: Option<&[f64]>,
+        torch: &[f64],
+        switched: Option<usize>,
+    ) {
+        let expected = expected.unwrap_or_default();
         if got.len() != expected.len() || got.len() != torch.len() {
-            self.failures.push(format!("{name}: {} losses for {}", expected.len(), got.len()));
+            let (f64s, f32s) = (expected.len(), torch.len());
+            self.failures.push(format!("{name}: {} losses; the file has {f64s} in f64, {f32s} in f32", got.len()));
             return;
         }
-        let off: Vec<f64> = torch.iter().zip(expected).map(|(a, b)| ((a - b) / b).abs()).collect();
         for (step, (got, expected)) in got.iter().zip(expected).enumerate() {
             let limit = self.limit(Kind::Loss, name);
             let limit = match self.numbers {
-                Numbers::F32 => off.iter().take(step + 3).fold(limit, |limit, off| limit.max(8.0 * off)),
+                Numbers::F32 if switched.is_some_and(|switched| step > switched) => 1e-3,
+                Numbers::F32 => torch.iter().take(step + 3).fold(limit, |limit, off| limit.max(8.0 * off)),
                 Numbers::F64 => limit,
             };
             let place = format!("{got} for {expected}");

@@ -63,7 +63,7 @@ fn gather(towers: &[&[f32]], pixel: usize, channels: usize, target: &mut [f32]) 
 }
 
 /// Cuts the outputs of each group's towers into images: one list of towers per image.
-fn by_image<'a>(outputs: Vec<&'a mut [f32]>, image_len: usize) -> Vec<Vec<&'a mut [f32]>> {
+fn by_image(outputs: Vec<&mut [f32]>, image_len: usize) -> Vec<Vec<&mut [f32]>> {
     let mut outputs: Vec<_> = outputs.into_iter().map(|output| output.chunks_exact_mut(image_len)).collect();
     std::iter::from_fn(|| {
         let towers: Vec<&mut [f32]> = outputs.iter_mut().filter_map(Iterator::next).collect();
@@ -128,12 +128,9 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &LrnBackward, images:
             }
         }
         let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
-            let of_image = |all: &&'_ [f32]| -> std::ops::Range<usize> {
-                debug_assert!(all.len() >= (image + 1) * image_len);
-                image * image_len..(image + 1) * image_len
-            };
-            let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[of_image(input)]).collect();
-            let gradients: Vec<&[f32]> = gradients.iter().map(|gradient| &gradient[of_image(gradient)]).collect();
+            let here = image * image_len..(image + 1) * image_len;
+            let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[here.clone()]).collect();
+            let gradients: Vec<&[f32]> = gradients.iter().map(|gradient| &gradient[here.clone()]).collect();
             Pixel::with(shape, |mut pixel| {
                 tools.vectorise(
                     #[inline(always)]

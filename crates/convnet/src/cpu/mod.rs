@@ -91,8 +91,11 @@ impl Cpu {
     }
 
     /// Checks an operation against memory and step; what passes may be given to [`Memory`]'s unsafe methods.
-    fn check(&self, op: &impl Operation) -> Result<usize, Error> {
+    fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
         let images = self.step.images();
+        if images == 0 {
+            return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
+        }
         op.check(images, &|region| self.memory.len(region))?;
         Ok(images)
     }

@@ -40,11 +40,15 @@ fn pool_image(shape: &PoolShape, input: &[f32], output: &mut [f32]) {
     for (index, maxima) in output.chunks_exact_mut(channels).enumerate() {
         maxima.fill(f32::NEG_INFINITY);
         for pixel in window(shape, index / shape.out_width, index % shape.out_width) {
-            // A NaN wins: hiding it would hide a broken run.
-            let values = &input[pixel * channels..][..channels];
-            maxima.iter_mut().zip(values).for_each(|(max, &x)| *max = if *max >= x { *max } else { x });
+            take_maxima(maxima, &input[pixel * channels..]);
         }
     }
+}
+
+/// A NaN wins and stays: hiding it would hide a broken run.
+#[inline(always)]
+fn take_maxima(maxima: &mut [f32], values: &[f32]) {
+    maxima.iter_mut().zip(values).for_each(|(max, &x)| *max = if x > *max || x.is_nan() { x } else { *max });
 }
 
 pub(super) fn backward(tools: &Tools, memory: &Memory, op: &PoolBackward, images: usize) -> Result<(), Error> {
@@ -85,8 +89,7 @@ fn spread_image(shape: &PoolShape, input: &[f32], d_output: &[f32], d_input: &mu
         let pixels = || window(shape, index / shape.out_width, index % shape.out_width);
         maxima.fill(f32::NEG_INFINITY);
         for pixel in pixels() {
-            let values = &input[pixel * channels..][..channels];
-            maxima.iter_mut().zip(values).for_each(|(max, &x)| *max = if *max >= x { *max } else { x });
+            take_maxima(maxima, &input[pixel * channels..]);
         }
         left.copy_from_slice(d_output);
         for pixel in pixels() {

@@ -62,6 +62,7 @@ impl<S: WeightedShape> Operation for Forward<S> {
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
         for tower in &self.towers {
             same_count(Self::NAME, tower.inputs.len(), tower.weights.len())?;
+            same_count(Self::NAME, self.towers[0].inputs.len(), tower.inputs.len())?;
             for (input, weight) in tower.inputs.iter().zip(&tower.weights) {
                 expect_images(Self::NAME, "input", input, images * self.shape.input_len())?;
                 expect(Self::NAME, "weight", weight, self.shape.weight_len())?;
@@ -153,6 +154,7 @@ impl<S: WeightedShape> Operation for WeightGrad<S> {
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
         for tower in &self.towers {
             same_count(Self::NAME, tower.inputs.len(), tower.d_weights.len())?;
+            same_count(Self::NAME, self.towers[0].inputs.len(), tower.inputs.len())?;
             for (input, d_weight) in tower.inputs.iter().zip(&tower.d_weights) {
                 expect_images(Self::NAME, "input", input, images * self.shape.input_len())?;
                 expect(Self::NAME, "d_weight", d_weight, self.shape.weight_len())?;

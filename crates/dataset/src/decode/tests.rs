@@ -33,10 +33,7 @@ fn refusal(name: &str, content: &[u8]) -> String {
     let message = load(name, content, 8).unwrap_err().to_string();
     assert!(message.starts_with("cannot read image "), "{message}");
     assert!(message.contains(&format!("{name}: ")), "{message}");
-    assert!(
-        !message.ends_with('.') && !message.contains('\n'),
-        "{message}"
-    );
+    assert!(!message.ends_with('.') && !message.contains('\n'), "{message}");
     message
 }
 
@@ -55,17 +52,11 @@ fn every_kind_of_pixel_becomes_rgb() {
     let grey = encode(GrayImage::from_pixel(9, 7, Luma([90])), png);
     let grey_jpeg = encode(GrayImage::from_pixel(9, 7, Luma([90])), ImageFormat::Jpeg);
     let grey_16 = encode(ImageBuffer::from_pixel(9, 7, Luma([0x8080_u16])), png);
-    let rgb_16 = encode(
-        ImageBuffer::from_pixel(9, 7, Rgb([0xffff_u16, 0x8080, 0])),
-        png,
-    );
+    let rgb_16 = encode(ImageBuffer::from_pixel(9, 7, Rgb([0xffff_u16, 0x8080, 0])), png);
     let clear = encode(RgbaImage::from_pixel(9, 7, Rgba([200, 0, 0, 0])), png);
     let half = encode(RgbaImage::from_pixel(9, 7, Rgba([200, 0, 100, 128])), png);
     let grey_half = encode(GrayAlphaImage::from_pixel(9, 7, LumaA([0, 128])), png);
-    let webp = encode(
-        RgbaImage::from_pixel(9, 7, Rgba([1, 2, 3, 255])),
-        ImageFormat::WebP,
-    );
+    let webp = encode(RgbaImage::from_pixel(9, 7, Rgba([1, 2, 3, 255])), ImageFormat::WebP);
     let cases: [(&str, &[u8], [u8; 3]); 11] = [
         ("grey.png", &grey, [90; 3]),
         ("grey.jpg", &grey_jpeg, [90; 3]),
@@ -108,10 +99,7 @@ fn exif_orientation_is_applied_before_the_cut() {
 
     // An EXIF block that is nonsense counts as none: as stored, 16x8, left red, right blue.
     let mut broken = EXIF_6.to_vec();
-    let exif = broken
-        .windows(4)
-        .position(|window| window == b"Exif")
-        .unwrap();
+    let exif = broken.windows(4).position(|window| window == b"Exif").unwrap();
     broken[exif + 6..exif + 10].fill(0xEE);
     let rgb = load("broken.jpg", &broken, 8).unwrap();
     assert_all_near(&rgb[..3 * 4], [255, 0, 0]);
@@ -126,27 +114,14 @@ fn files_that_are_no_image_say_what_they_are() {
     assert!(refusal("d.jpg", b"\0\0\0\x18ftypheic").contains("HEIC"));
     assert!(refusal("e.png", b"\x89PNG\r\n\x1a\n").contains("e.png: "));
     let dir = tempfile::tempdir().unwrap();
-    let missing = load_image(&dir.path().join("none.jpg"), 8)
-        .unwrap_err()
-        .to_string();
+    let missing = load_image(&dir.path().join("none.jpg"), 8).unwrap_err().to_string();
     assert!(missing.contains("none.jpg: No such file"), "{missing}");
-    assert!(
-        load_image(dir.path(), 8)
-            .unwrap_err()
-            .to_string()
-            .contains("directory")
-    );
+    assert!(load_image(dir.path(), 8).unwrap_err().to_string().contains("directory"));
 }
 
 #[test]
 fn truncated_files_are_refused() {
-    let noise = |x: u32, y: u32| {
-        [
-            (x * 83 + y * 41) as u8,
-            (x * y * 29) as u8,
-            (x ^ (y * 7)) as u8,
-        ]
-    };
+    let noise = |x: u32, y: u32| [(x * 83 + y * 41) as u8, (x * y * 29) as u8, (x ^ (y * 7)) as u8];
     let image = RgbImage::from_fn(64, 48, |x, y| Rgb(noise(x, y)));
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
         let whole = encode(image.clone(), format);
@@ -164,16 +139,10 @@ fn truncated_files_are_refused() {
 
 #[test]
 fn a_thumbnail_does_not_hide_that_the_image_is_cut() {
-    let whole = encode(
-        RgbImage::from_pixel(32, 32, Rgb([9, 99, 199])),
-        ImageFormat::Jpeg,
-    );
+    let whole = encode(RgbImage::from_pixel(32, 32, Rgb([9, 99, 199])), ImageFormat::Jpeg);
     let thumbnail = [0xFF, 0xE1, 0, 8, 0xFF, 0xD8, b'.', b'.', 0xFF, 0xD9];
     let with_thumbnail = [&whole[..2], &thumbnail, &whole[2..]].concat();
-    assert_all_near(
-        &load("whole.jpg", &with_thumbnail, 8).unwrap(),
-        [9, 99, 199],
-    );
+    assert_all_near(&load("whole.jpg", &with_thumbnail, 8).unwrap(), [9, 99, 199]);
     let cut = &with_thumbnail[..with_thumbnail.len() - 9];
     assert!(refusal("cut.jpg", cut).contains("truncated"));
     // Bytes behind the image do no harm.
@@ -184,10 +153,7 @@ fn a_thumbnail_does_not_hide_that_the_image_is_cut() {
 #[test]
 fn absurd_sizes_are_refused_before_memory_is_taken() {
     let mut jpeg = encode(RgbImage::new(16, 16), ImageFormat::Jpeg);
-    let frame = jpeg
-        .windows(2)
-        .position(|pair| pair == [0xFF, 0xC0])
-        .unwrap();
+    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].fill(0xFF);
     assert!(refusal("huge.jpg", &jpeg).contains("65535 x 65535 pixels; expected 1 to"));
 
@@ -195,35 +161,22 @@ fn absurd_sizes_are_refused_before_memory_is_taken() {
     png[16..24].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF, 0x00, 0xFF, 0xFF, 0xFF]);
     let crc = crc32(&png[12..29]).to_be_bytes();
     png[29..33].copy_from_slice(&crc);
-    assert!(
-        refusal("huge.png", &png).contains("huge.png"),
-        "{}",
-        refusal("huge.png", &png)
-    );
+    assert!(refusal("huge.png", &png).contains("huge.png"), "{}", refusal("huge.png", &png));
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
-        })
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
     })
 }
 
 #[test]
 fn tiny_and_thin_images_are_scaled_up() {
     for (width, height) in [(1, 1), (1, 500), (500, 1), (2, 3), (8, 8)] {
-        let png = encode(
-            RgbImage::from_pixel(width, height, Rgb([10, 20, 30])),
-            ImageFormat::Png,
-        );
+        let png = encode(RgbImage::from_pixel(width, height, Rgb([10, 20, 30])), ImageFormat::Png);
         for side in [1, 7, 64] {
             let rgb = load("tiny.png", &png, side).unwrap();
-            assert_eq!(
-                rgb,
-                [10, 20, 30].repeat(side * side),
-                "{width}x{height} to {side}"
-            );
+            assert_eq!(rgb, [10, 20, 30].repeat(side * side), "{width}x{height} to {side}");
         }
     }
 }
@@ -251,12 +204,7 @@ fn naive(image: &RgbImage, side: usize) -> Vec<f64> {
                     let pixel = image.get_pixel(j as u32, i as u32);
                     rows[i] * columns[j] * f64::from(pixel.0[channel])
                 };
-                rgb.push(
-                    (0..height)
-                        .flat_map(|i| (0..width).map(move |j| (i, j)))
-                        .map(value)
-                        .sum(),
-                );
+                rgb.push((0..height).flat_map(|i| (0..width).map(move |j| (i, j))).map(value).sum());
             }
         }
     }

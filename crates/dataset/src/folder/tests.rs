@@ -20,9 +20,7 @@ fn folder_with(files: &[&str]) -> TempDir {
             let digits: String = file.chars().filter(char::is_ascii_digit).collect();
             let value = digits.parse().unwrap_or(0);
             let image = RgbImage::from_pixel(6, 4, image::Rgb([value; 3]));
-            image
-                .save_with_format(path, image::ImageFormat::Png)
-                .unwrap();
+            image.save_with_format(path, image::ImageFormat::Png).unwrap();
         } else {
             fs::write(path, "text").unwrap();
         }
@@ -33,24 +31,13 @@ fn folder_with(files: &[&str]) -> TempDir {
 fn error(files: &[&str]) -> String {
     let dir = folder_with(files);
     let message = Dataset::folder(dir.path(), 4).unwrap_err().to_string();
-    assert!(
-        message.contains(&*dir.path().to_string_lossy()),
-        "names the folder: {message}"
-    );
-    assert!(
-        !message.ends_with('.') && !message.contains('\n'),
-        "{message}"
-    );
+    assert!(message.contains(&*dir.path().to_string_lossy()), "names the folder: {message}");
+    assert!(!message.ends_with('.') && !message.contains('\n'), "{message}");
     println!("{message}");
     message
 }
 
-const GOOD: [&str; 4] = [
-    "train/a/1.jpg",
-    "train/b/2.jpg",
-    "val/a/3.jpg",
-    "val/b/4.jpg",
-];
+const GOOD: [&str; 4] = ["train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "val/b/4.jpg"];
 
 /// The good folder and more.
 fn good_and(more: &[&'static str]) -> Vec<&'static str> {
@@ -84,17 +71,10 @@ fn classes_and_images_are_sorted_and_read() {
         };
         (0..split.len()).map(&mut image).collect()
     };
-    assert_eq!(
-        read(&data.train),
-        [(0, 5), (1, 11), (1, 12), (1, 10), (2, 7)]
-    );
+    assert_eq!(read(&data.train), [(0, 5), (1, 11), (1, 12), (1, 10), (2, 7)]);
     assert_eq!(read(&data.val), [(1, 8), (2, 9)]);
     assert!(data.train.name(1).ends_with("train/ant/11.JPG"));
-    assert!(
-        data.train
-            .name(1)
-            .starts_with(&*dir.path().to_string_lossy())
-    );
+    assert!(data.train.name(1).starts_with(&*dir.path().to_string_lossy()));
 }
 
 #[test]
@@ -111,10 +91,7 @@ fn an_unreadable_image_is_found_when_read() {
     fs::write(dir.path().join("train/a/0.jpg"), "not an image").unwrap();
     let data = Dataset::folder(dir.path(), 4).unwrap();
     let message = data.train.read(0, &mut [0; 48]).unwrap_err().to_string();
-    assert!(
-        message.contains("train/a/0.jpg: the content is not an image"),
-        "{message}"
-    );
+    assert!(message.contains("train/a/0.jpg: the content is not an image"), "{message}");
     data.train.read(1, &mut [0; 48]).unwrap();
 }
 
@@ -127,13 +104,8 @@ fn not_a_folder() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let message = Dataset::folder(&file, 4).unwrap_err().to_string();
-    assert!(
-        message.contains("file is not a folder; give a folder"),
-        "{message}"
-    );
-    let message = Dataset::folder(&file.join("below"), 4)
-        .unwrap_err()
-        .to_string();
+    assert!(message.contains("file is not a folder; give a folder"), "{message}");
+    let message = Dataset::folder(&file.join("below"), 4).unwrap_err().to_string();
     assert!(message.contains("below is not a folder"), "{message}");
 }
 
@@ -142,33 +114,20 @@ fn missing_splits() {
     let message = error(&["train/a/1.jpg", "train/b/2.jpg"]);
     assert!(message.contains("has no folder val (it holds train); expected train/CLASS"));
     let message = error(&["a/1.jpg", "b/1.jpg", "c/", "d/", "e/", "f/", "g/"]);
-    assert!(
-        message.contains("no folder train (it holds a, b, c, d, e and 2 more)"),
-        "{message}"
-    );
+    assert!(message.contains("no folder train (it holds a, b, c, d, e and 2 more)"), "{message}");
     assert!(error(&[]).contains("no folder train (it holds nothing)"));
 }
 
 #[test]
 fn missing_classes() {
     let message = error(&["train/1.jpg", "train/2.jpg", "val/a/3.jpg"]);
-    assert!(
-        message.contains("train has no class folders (it holds 1.jpg, 2.jpg)"),
-        "{message}"
-    );
-    assert!(
-        error(&["train/a/1.jpg", "train/b/2.jpg", "val/"]).contains("val has no class folders")
-    );
+    assert!(message.contains("train has no class folders (it holds 1.jpg, 2.jpg)"), "{message}");
+    assert!(error(&["train/a/1.jpg", "train/b/2.jpg", "val/"]).contains("val has no class folders"));
     assert!(error(&["train/a/1.jpg", "val/a/3.jpg"]).contains("one class folder, a; there is"));
     let message = error(&good_and(&["train/c/"]));
-    assert!(
-        message.contains("train/c has no .jpg, .jpeg, .png or .webp images (it holds nothing)")
-    );
+    assert!(message.contains("train/c has no .jpg, .jpeg, .png or .webp images (it holds nothing)"));
     let message = error(&good_and(&["train/c/x.gif", "train/c/y.gif"]));
-    assert!(
-        message.contains("(it holds x.gif, y.gif); add or convert images"),
-        "{message}"
-    );
+    assert!(message.contains("(it holds x.gif, y.gif); add or convert images"), "{message}");
     let message = error(&["train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "val/b/"]);
     assert!(message.contains("val/b has no"), "{message}");
 }
@@ -176,10 +135,7 @@ fn missing_classes() {
 #[test]
 fn classes_of_val_must_be_known() {
     let message = error(&good_and(&["val/B/5.jpg", "val/c/6.jpg"]));
-    assert!(
-        message.contains("lacks: B, c; both need the same classes"),
-        "{message}"
-    );
+    assert!(message.contains("lacks: B, c; both need the same classes"), "{message}");
 }
 
 #[cfg(unix)]
@@ -193,19 +149,11 @@ mod unix {
         let dir = folder_with(&["store/one/1.jpg", "train/b/2.jpg", "val/b/3.jpg"]);
         symlink(dir.path().join("store/one"), dir.path().join("train/a")).unwrap();
         symlink(dir.path().join("train/b"), dir.path().join("train/b/again")).unwrap();
-        symlink(
-            dir.path().join("gone.jpg"),
-            dir.path().join("train/b/gone.jpg"),
-        )
-        .unwrap();
+        symlink(dir.path().join("gone.jpg"), dir.path().join("train/b/gone.jpg")).unwrap();
         let data = Dataset::folder(dir.path(), 4).unwrap();
         assert_eq!(data.classes, ["a", "b"]);
         let gone = (0..data.train.len()).find(|&i| data.train.name(i).ends_with("b/gone.jpg"));
-        let message = data
-            .train
-            .read(gone.unwrap(), &mut [0; 48])
-            .unwrap_err()
-            .to_string();
+        let message = data.train.read(gone.unwrap(), &mut [0; 48]).unwrap_err().to_string();
         assert!(message.contains("gone.jpg: No such file"), "{message}");
     }
 

@@ -22,11 +22,7 @@ struct Fake {
 
 impl Fake {
     fn new(n: usize, broken: &[usize]) -> Arc<Fake> {
-        Arc::new(Fake {
-            n,
-            broken: broken.to_vec(),
-            ..Fake::default()
-        })
+        Arc::new(Fake { n, broken: broken.to_vec(), ..Fake::default() })
     }
 }
 
@@ -47,16 +43,9 @@ impl Images for Fake {
         self.n_reads.fetch_add(1, Ordering::SeqCst);
         thread::sleep(Duration::from_micros(index as u64 * 37 % 200));
         assert!(self.panics_at != Some(index), "image {index} is cursed");
-        rgb.fill(if self.broken.contains(&index) {
-            255
-        } else {
-            index as u8
-        });
+        rgb.fill(if self.broken.contains(&index) { 255 } else { index as u8 });
         if self.broken.contains(&index) {
-            return Err(Error::Image {
-                path: self.name(index).into(),
-                fault: ImageFault::Empty,
-            });
+            return Err(Error::Image { path: self.name(index).into(), fault: ImageFault::Empty });
         }
         Ok(())
     }
@@ -69,10 +58,7 @@ fn expected(images: &Fake, order: &[u32], batch: usize) -> Vec<Batch> {
         for &id in ids {
             if images.broken.contains(&(id as usize)) {
                 let reason = "the file is empty".to_owned();
-                batch.skipped.push(Skipped {
-                    name: images.name(id as usize),
-                    reason,
-                });
+                batch.skipped.push(Skipped { name: images.name(id as usize), reason });
             } else {
                 batch.rgb.extend([id as u8; BYTES]);
                 batch.labels.push(id % 10);
@@ -105,11 +91,7 @@ fn batches_are_the_same_for_any_number_of_threads() {
         let expected = expected(&images, &order, batch);
         for (threads, ahead) in [(1, 1), (2, 2), (5, 3), (5, 1), (0, 0), (40, 9)] {
             let loader = Loader::start(images.clone(), SIDE, order.clone(), batch, threads, ahead);
-            assert_eq!(
-                all(loader),
-                expected,
-                "batch {batch}, {threads} threads, {ahead} ahead"
-            );
+            assert_eq!(all(loader), expected, "batch {batch}, {threads} threads, {ahead} ahead");
         }
     }
     let sixes = expected(&images, &order, 6);
@@ -137,10 +119,7 @@ fn buffers_are_recycled_and_reading_ahead_is_bounded() {
     let mut buffers = HashSet::new();
     for taken in 0..20 {
         let n_reads = images.n_reads.load(Ordering::SeqCst);
-        assert!(
-            n_reads <= (taken + 2) * 10,
-            "{n_reads} reads for {taken} batches"
-        );
+        assert!(n_reads <= (taken + 2) * 10, "{n_reads} reads for {taken} batches");
         let batch = loader.next().unwrap();
         buffers.insert(batch.rgb.as_ptr());
         thread::sleep(Duration::from_millis(2));
@@ -171,28 +150,17 @@ fn dropping_stops_and_joins_the_threads() {
             thread::sleep(Duration::from_millis(20)); // the threads now wait for room
         }
         drop(loader);
-        assert_eq!(
-            Arc::strong_count(&images),
-            1,
-            "a thread still has the images"
-        );
+        assert_eq!(Arc::strong_count(&images), 1, "a thread still has the images");
         assert!(images.n_reads.load(Ordering::SeqCst) <= (n_taken + 3) * 10);
     }
 }
 
 #[test]
 fn a_panic_while_reading_reaches_the_caller() {
-    let images = Arc::new(Fake {
-        n: 100,
-        panics_at: Some(33),
-        ..Fake::default()
-    });
+    let images = Arc::new(Fake { n: 100, panics_at: Some(33), ..Fake::default() });
     let mut loader = Loader::start(images.clone(), SIDE, (0..100).collect(), 10, 3, 2);
     let panic = catch_unwind(AssertUnwindSafe(|| while loader.next().is_some() {})).unwrap_err();
-    assert_eq!(
-        panic.downcast_ref::<String>().unwrap(),
-        "image 33 is cursed"
-    );
+    assert_eq!(panic.downcast_ref::<String>().unwrap(), "image 33 is cursed");
     drop(loader);
     assert_eq!(Arc::strong_count(&images), 1);
 }

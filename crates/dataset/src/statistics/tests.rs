@@ -21,11 +21,7 @@ impl Noise {
     fn byte(&self, index: usize, at: usize) -> u8 {
         let hash = |x: usize| (x as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         let common = hash(index * 1_000 + at / 3) % 180;
-        let own = if self.grey {
-            0
-        } else {
-            hash(index * 777 + at * 31) % (20 + 20 * (at as u64 % 3))
-        };
+        let own = if self.grey { 0 } else { hash(index * 777 + at * 31) % (20 + 20 * (at as u64 % 3)) };
         (common + own) as u8
     }
 
@@ -53,10 +49,7 @@ impl Images for Noise {
             *byte = self.byte(index, at);
         }
         if self.is_broken(index) {
-            return Err(Error::Image {
-                path: self.name(index).into(),
-                fault: ImageFault::Truncated,
-            });
+            return Err(Error::Image { path: self.name(index).into(), fault: ImageFault::Truncated });
         }
         Ok(())
     }
@@ -68,27 +61,17 @@ fn compute(images: &Noise, threads: usize) -> Result<(Statistics, Vec<Skipped>),
 
 #[test]
 fn equal_to_naive_sums() {
-    let images = Noise {
-        n: 60,
-        broken: true,
-        grey: false,
-    };
+    let images = Noise { n: 60, broken: true, grey: false };
     let (statistics, skipped) = compute(&images, 2).unwrap();
     let readable: Vec<usize> = (0..60).filter(|&index| !images.is_broken(index)).collect();
     assert_eq!(statistics.images, readable.len() as u64);
-    let names: Vec<&str> = skipped
-        .iter()
-        .map(|skipped| skipped.name.as_str())
-        .collect();
+    let names: Vec<&str> = skipped.iter().map(|skipped| skipped.name.as_str()).collect();
     assert_eq!(names[..3], ["noise 3", "noise 10", "noise 17"]);
     assert_eq!(names.len(), 60 - readable.len());
     assert!(skipped[0].reason.contains("truncated") && !skipped[0].reason.contains("noise"));
 
     for (at, &mean) in statistics.mean.iter().enumerate() {
-        let sum: f64 = readable
-            .iter()
-            .map(|&index| f64::from(images.byte(index, at)))
-            .sum();
+        let sum: f64 = readable.iter().map(|&index| f64::from(images.byte(index, at))).sum();
         assert!((f64::from(mean) - sum / readable.len() as f64).abs() < 1e-5);
     }
     let pixels: Vec<[f64; 3]> = readable
@@ -100,26 +83,17 @@ fn equal_to_naive_sums() {
     let mean: [f64; 3] = array::from_fn(|c| pixels.iter().map(|pixel| pixel[c]).sum::<f64>() / n);
     for a in 0..3 {
         for b in 0..3 {
-            let products = pixels
-                .iter()
-                .map(|pixel| (pixel[a] - mean[a]) * (pixel[b] - mean[b]));
+            let products = pixels.iter().map(|pixel| (pixel[a] - mean[a]) * (pixel[b] - mean[b]));
             let expected = products.sum::<f64>() / n;
             let got = statistics.covariance[a][b];
-            assert!(
-                (got - expected).abs() < 1e-9 * expected.abs(),
-                "{a}{b}: {got}, {expected}"
-            );
+            assert!((got - expected).abs() < 1e-9 * expected.abs(), "{a}{b}: {got}, {expected}");
         }
     }
 }
 
 #[test]
 fn identical_for_any_number_of_threads() {
-    let images = Noise {
-        n: 100,
-        broken: true,
-        grey: false,
-    };
+    let images = Noise { n: 100, broken: true, grey: false };
     let one = compute(&images, 1).unwrap();
     for threads in [0, 2, 3, 500] {
         assert_eq!(one, compute(&images, threads).unwrap());
@@ -128,15 +102,7 @@ fn identical_for_any_number_of_threads() {
 
 #[test]
 fn grey_images_have_one_colour_direction() {
-    let (statistics, _) = compute(
-        &Noise {
-            n: 50,
-            broken: false,
-            grey: true,
-        },
-        2,
-    )
-    .unwrap();
+    let (statistics, _) = compute(&Noise { n: 50, broken: false, grey: true }, 2).unwrap();
     assert!(statistics.eigenvalues[0] > 1_000.0);
     assert_eq!(statistics.eigenvalues[1..], [0.0, 0.0]);
     for component in statistics.eigenvectors[0] {
@@ -147,11 +113,7 @@ fn grey_images_have_one_colour_direction() {
 #[test]
 fn progress_counts_every_image_once() {
     let seen = Mutex::new(Vec::new());
-    let images = Noise {
-        n: 30,
-        broken: true,
-        grey: false,
-    };
+    let images = Noise { n: 30, broken: true, grey: false };
     Statistics::compute(&images, SIDE, 3, &|done| seen.lock().unwrap().push(done)).unwrap();
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
@@ -160,17 +122,7 @@ fn progress_counts_every_image_once() {
 
 #[test]
 fn nothing_readable_is_an_error() {
-    assert!(matches!(
-        compute(
-            &Noise {
-                n: 0,
-                broken: false,
-                grey: false
-            },
-            2
-        ),
-        Err(Error::NoImages)
-    ));
+    assert!(matches!(compute(&Noise { n: 0, broken: false, grey: false }, 2), Err(Error::NoImages)));
     struct Unreadable;
     impl Images for Unreadable {
         fn len(&self) -> usize {
@@ -183,17 +135,11 @@ fn nothing_readable_is_an_error() {
             format!("{index}.jpg")
         }
         fn read(&self, index: usize, _: &mut [u8]) -> Result<(), Error> {
-            Err(Error::Image {
-                path: self.name(index).into(),
-                fault: ImageFault::Empty,
-            })
+            Err(Error::Image { path: self.name(index).into(), fault: ImageFault::Empty })
         }
     }
-    let error = Statistics::compute(&Unreadable, SIDE, 2, &|_| ())
-        .unwrap_err()
-        .to_string();
-    let expected =
-        "none of the 4 images could be read; the first is 0.jpg: the file is empty; check the data";
+    let error = Statistics::compute(&Unreadable, SIDE, 2, &|_| ()).unwrap_err().to_string();
+    let expected = "none of the 4 images could be read; the first is 0.jpg: the file is empty; check the data";
     assert_eq!(error, expected);
 }
 
