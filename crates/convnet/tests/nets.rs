@@ -1,4 +1,5 @@
 //! What a wrong net file is told: the layer, the key, the value, what is allowed.
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use convnet::net::Net;
 
