@@ -111,23 +111,28 @@ impl RunFolder {
     /// Removes what was made for a run that did not begin.
     pub fn discard(self) {
         if self.is_new {
-            for name in [LOG, STATISTICS] {
-                let _ = fs::remove_file(self.file(name));
+            for path in
+                checkpoint::in_folder(&self.path).into_iter().chain([LOG, STATISTICS].map(|name| self.file(name)))
+            {
+                let _ = fs::remove_file(path);
             }
             remove(&self.made);
         }
     }
 
-    /// Keeps copies of the newest checkpoint, that of `epochs` epochs: as the best if it is, and for the history, from
-    /// which those that are not kept are removed. `rates` are the rates of the epochs so far and the next one.
+    /// Keeps copies of `source`, the checkpoint after `epochs` epochs, where they are not there yet: as the best if it
+    /// is, and for the history, from which those that are not kept are removed. `rates` are the rates of the epochs so
+    /// far and the next one.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn keep(&self, is_best: bool, epochs: usize, rates: &[f64]) -> Result<()> {
-        if is_best {
-            checkpoint::copy(&self.file(LAST), &self.file(BEST))?;
+    pub fn keep(&self, source: &Path, is_best: bool, epochs: usize, rates: &[f64]) -> Result<()> {
+        let epoch = epoch_name(epochs);
+        for name in is_best.then_some(BEST).into_iter().chain([epoch.as_str()]) {
+            if !checkpoint::same_header(source, &self.file(name)) {
+                checkpoint::copy(source, &self.file(name))?;
+            }
         }
-        checkpoint::copy(&self.file(LAST), &self.file(&epoch_name(epochs)))?;
         let there: Vec<usize> = checkpoint::in_folder(&self.path).iter().filter_map(|path| epoch_of(path)).collect();
         let kept = kept(&there, rates);
         for epochs in there.into_iter().filter(|epochs| !kept.contains(epochs)) {
@@ -174,7 +179,8 @@ pub fn newest() -> Result<PathBuf> {
     }
 }
 
-fn epoch_name(epochs: usize) -> String {
+/// The name of the checkpoint after so many epochs.
+pub fn epoch_name(epochs: usize) -> String {
     format!("epoch-{epochs:04}.safetensors")
 }
 

@@ -18,7 +18,7 @@ use file::{Contents, Data, Entry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use file::{NotFinite, ReadError, temporary};
+pub use file::{NotFinite, ReadError, same_header, temporary};
 
 const FORMAT: &str = "alexnet checkpoint";
 const FORMAT_VERSION: &str = "1";
@@ -159,6 +159,11 @@ impl State {
     pub fn best(&self) -> Option<usize> {
         let errors = self.errors();
         (0..errors.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b]))
+    }
+
+    /// The rates of weights in the epochs that are done, and `next`, that of the epoch after them.
+    pub fn rates(&self, next: f64) -> Vec<f64> {
+        self.history.iter().map(|record| record.rate).chain([next]).collect()
     }
 
     fn metadata(&self, statistics: &Statistics) -> Result<BTreeMap<&'static str, String>> {
