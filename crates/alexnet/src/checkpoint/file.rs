@@ -274,10 +274,12 @@ impl Contents {
     /// The numbers of a tensor.
     ///
     /// # Errors
-    /// When it is not there or has other extents or another type.
+    /// When it is not there, has other extents or another type, or holds a number that is not finite.
     pub(super) fn f32(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>> {
         let bytes = self.bytes(name, dims, Dtype::F32)?;
-        Ok(bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect())
+        let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
+        self.finite(name, values.iter().all(|value| value.is_finite()))?;
+        Ok(values)
     }
 
     /// The numbers of a tensor in double precision.
@@ -286,7 +288,17 @@ impl Contents {
     /// As [`Contents::f32`].
     pub(super) fn f64(&self, name: &str, dims: &[usize]) -> Result<Vec<f64>> {
         let bytes = self.bytes(name, dims, Dtype::F64)?;
-        Ok(bytes.as_chunks::<8>().0.iter().map(|&chunk| f64::from_le_bytes(chunk)).collect())
+        let values: Vec<f64> = bytes.as_chunks::<8>().0.iter().map(|&chunk| f64::from_le_bytes(chunk)).collect();
+        self.finite(name, values.iter().all(|value| value.is_finite()))?;
+        Ok(values)
+    }
+
+    /// Refuses numbers that no run writes.
+    fn finite(&self, name: &str, is_finite: bool) -> Result<(), ReadError> {
+        match is_finite {
+            true => Ok(()),
+            false => Err(self.foreign(format!("{name} holds numbers that are not finite"))),
+        }
     }
 
     fn bytes(&self, name: &str, dims: &[usize], dtype: Dtype) -> Result<&[u8]> {

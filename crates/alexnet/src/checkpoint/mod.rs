@@ -4,6 +4,7 @@
 //! training images' `statistics.*`. Metadata: the net's TOML, and the parts of [`State`] as JSON.
 
 mod file;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,6 +18,8 @@ use dataset::{Dataset, Statistics};
 use file::{Contents, Data, Entry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+pub use validate::{MAX_BATCH, MAX_EPOCHS};
 
 pub use file::{NotFinite, ReadError, same_header, temporary};
 
@@ -284,6 +287,7 @@ impl Checkpoint {
             position: part(&contents, "position")?,
             history: part(&contents, "history")?,
         };
+        state.validate().map_err(|why| contents.foreign(why))?;
         let origin = format!("net in {}", path.display());
         let net = Net::parse(&state.net, &origin, Some(state.classes.len()))?;
         let statistics = statistics(&contents, net.augment.image)?;
