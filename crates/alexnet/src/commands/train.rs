@@ -49,14 +49,10 @@ impl Start {
         match self.prepare(args, &interrupt) {
             Ok(Some((network, statistics, skips))) => self.train(args, &interrupt, network, &statistics, skips),
             Ok(None) => {
-                self.folder.discard();
                 say("stopped before the first step; nothing was kept");
                 Ok(ExitCode::from(interrupt::EXIT_CODE))
             }
-            Err(error) => {
-                self.folder.discard();
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 

@@ -127,6 +127,7 @@ impl<'a, D: Device> Run<'a, D> {
     /// # Errors
     /// When the loss is not finite, too many images cannot be read, or a checkpoint cannot be written.
     pub fn train(&mut self) -> Result<Ending> {
+        self.parts.folder.begin();
         console::say(report::HEADER);
         let ending = loop {
             let state = &self.parts.state;
