@@ -95,7 +95,7 @@ pub struct TrainArgs {
     /// A built-in net or a TOML file [default: nips2012 with --data, mini without]
     #[arg(long, value_name = "NAME|FILE")]
     pub net: Option<String>,
-    /// Epochs; schedules made for another length are scaled [default: the net's]
+    /// Epochs; schedules made for another length are scaled [default: those of --schedule, or the net's]
     #[arg(long, value_name = "N", value_parser = epochs)]
     pub epochs: Option<usize>,
     /// Save and stop after this many steps, counted over the whole run
