@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
+
 const EXAMPLES: &str = "\
 Examples:
   alexnet train                         learn ten kinds of clothes in a minute or two, no data needed
@@ -50,7 +52,7 @@ pub struct NetArgs {
     #[arg(long, requires = "net")]
     pub plan: bool,
     /// Images of the step that --plan shows [default: the net's]
-    #[arg(long, value_name = "N", value_parser = positive, requires = "plan")]
+    #[arg(long, value_name = "N", value_parser = batch, requires = "plan")]
     pub batch: Option<usize>,
 }
 
@@ -93,14 +95,14 @@ pub struct TrainArgs {
     /// A built-in net or a TOML file [default: nips2012 with --data, mini without]
     #[arg(long, value_name = "NAME|FILE")]
     pub net: Option<String>,
-    /// Epochs; schedules made for another length are scaled [default: the net's]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    /// Epochs; schedules made for another length are scaled [default: those of --schedule, or the net's]
+    #[arg(long, value_name = "N", value_parser = epochs)]
     pub epochs: Option<usize>,
     /// Save and stop after this many steps, counted over the whole run
     #[arg(long, value_name = "N", value_parser = positive)]
     pub max_steps: Option<usize>,
     /// Images in a step [default: the net's]
-    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "resume")]
+    #[arg(long, value_name = "N", value_parser = batch, conflicts_with = "resume")]
     pub batch: Option<usize>,
     /// First learning rate of weights; the net's other rates are scaled with it [default: the net's]
     #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "resume")]
@@ -151,7 +153,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Images computed at a time [default: the training batch]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
     /// Where to compute.
     #[command(flatten)]
@@ -183,6 +185,21 @@ fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("expected a whole number from 1".to_string()),
+    }
+}
+
+fn batch(text: &str) -> Result<usize, String> {
+    up_to(MAX_BATCH, text)
+}
+
+fn epochs(text: &str) -> Result<usize, String> {
+    up_to(MAX_EPOCHS, text)
+}
+
+fn up_to(most: usize, text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("expected a whole number from 1 to {most}")),
     }
 }
 

@@ -31,8 +31,8 @@ pub struct RunFolder {
     /// Locked as long as it is open.
     log: File,
     log_failed: bool,
-    /// Whether it was empty at first.
-    is_new: bool,
+    /// Whether it is there to stay: that of a run that goes on, or that begins.
+    has_begun: bool,
     /// Folders that were made for the run, to be removed when it does not begin.
     made: Vec<PathBuf>,
 }
@@ -60,7 +60,7 @@ impl RunFolder {
             None => numbered(Path::new(RUNS), net, &mut made)?,
         };
         match open_log(&path) {
-            Ok(log) => Ok(RunFolder { path, log, log_failed: false, is_new: true, made }),
+            Ok(log) => Ok(RunFolder { path, log, log_failed: false, has_begun: false, made }),
             Err(error) => {
                 remove(&made);
                 Err(error)
@@ -80,7 +80,7 @@ impl RunFolder {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        Ok(RunFolder { path: path.to_owned(), log, log_failed: false, is_new: false, made: Vec::new() })
+        Ok(RunFolder { path: path.to_owned(), log, log_failed: false, has_begun: true, made: Vec::new() })
     }
 
     /// Whether a folder is that of a run.
@@ -91,6 +91,11 @@ impl RunFolder {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Keeps the folder from here on: unless this is called, a new one is removed again when this is dropped.
+    pub fn begin(&mut self) {
+        self.has_begun = true;
     }
 
     /// A file in it.
@@ -108,26 +113,19 @@ impl RunFolder {
         }
     }
 
-    /// Removes what was made for a run that did not begin.
-    pub fn discard(self) {
-        if self.is_new {
-            for name in [LOG, STATISTICS] {
-                let _ = fs::remove_file(self.file(name));
-            }
-            remove(&self.made);
-        }
-    }
-
-    /// Keeps copies of the newest checkpoint, that of `epochs` epochs: as the best if it is, and for the history, from
-    /// which those that are not kept are removed. `rates` are the rates of the epochs so far and the next one.
+    /// Keeps copies of `source`, the checkpoint after `epochs` epochs, where they are not there yet: as the best if it
+    /// is, and for the history, from which those that are not kept are removed. `rates` are the rates of the epochs so
+    /// far and the next one.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn keep(&self, is_best: bool, epochs: usize, rates: &[f64]) -> Result<()> {
-        if is_best {
-            checkpoint::copy(&self.file(LAST), &self.file(BEST))?;
+    pub fn keep(&self, source: &Path, is_best: bool, epochs: usize, rates: &[f64]) -> Result<()> {
+        let epoch = epoch_name(epochs);
+        for name in is_best.then_some(BEST).into_iter().chain([epoch.as_str()]) {
+            if !checkpoint::same_header(source, &self.file(name)) {
+                checkpoint::copy(source, &self.file(name))?;
+            }
         }
-        checkpoint::copy(&self.file(LAST), &self.file(&epoch_name(epochs)))?;
         let there: Vec<usize> = checkpoint::in_folder(&self.path).iter().filter_map(|path| epoch_of(path)).collect();
         let kept = kept(&there, rates);
         for epochs in there.into_iter().filter(|epochs| !kept.contains(epochs)) {
@@ -135,6 +133,19 @@ impl RunFolder {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+impl Drop for RunFolder {
+    /// Removes what was made for a run that did not begin: the folder was empty at first.
+    fn drop(&mut self) {
+        if !self.has_begun {
+            let own = [LOG, STATISTICS].map(|name| self.file(name));
+            for path in checkpoint::in_folder(&self.path).into_iter().chain(own) {
+                let _ = fs::remove_file(path);
+            }
+            remove(&self.made);
+        }
     }
 }
 
@@ -174,7 +185,8 @@ pub fn newest() -> Result<PathBuf> {
     }
 }
 
-fn epoch_name(epochs: usize) -> String {
+/// The name of the checkpoint after so many epochs.
+pub fn epoch_name(epochs: usize) -> String {
     format!("epoch-{epochs:04}.safetensors")
 }
 
@@ -304,7 +316,11 @@ mod tests {
         let path = folder.path().join("a/b");
         let run = RunFolder::create(Some(&path), "mini").unwrap();
         assert!(RunFolder::reopen(&path).unwrap_err().to_string().contains("another process"));
-        run.discard();
+        drop(run);
         assert!(!folder.path().join("a").exists());
+        let mut run = RunFolder::create(Some(&path), "mini").unwrap();
+        run.begin();
+        drop(run);
+        assert!(path.join(LOG).exists());
     }
 }

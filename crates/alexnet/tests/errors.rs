@@ -19,6 +19,13 @@ fn has(message: &str, parts: &[&str]) {
 fn usage_has_exit_code_2() {
     let place = Place::new();
     has(&place.fails(2, &["train", "--epochs", "0"]), &["--epochs", "from 1"]);
+    for command in [&["train"][..], &["eval"], &["net", "mini", "--plan"]] {
+        for batch in ["0", "65537", "18446744073709551615", "-1"] {
+            let message = place.fails(2, &[command, &[&format!("--batch={batch}")]].concat());
+            has(&message, &["--batch", "from 1 to 65536"]);
+        }
+    }
+    has(&place.fails(2, &["train", "--epochs", "18446744073709551615"]), &["--epochs", "to 1000000"]);
     has(&place.fails(2, &["train", "--lr", "nan"]), &["--lr"]);
     has(&place.fails(2, &["train", "--resume", "a", "--batch", "8"]), &["--resume", "--batch"]);
     has(&place.fails(2, &["eval", "--crops", "5"]), &["1 or 10"]);

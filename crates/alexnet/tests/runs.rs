@@ -115,6 +115,46 @@ fn a_run_can_be_made_longer_and_branched() {
 }
 
 #[test]
+fn a_run_that_ended_before_its_copies_catches_up() {
+    let place = Place::new();
+    let file = |name: &str| place.path(&format!("run/{name}"));
+    let train = ["train", "--net", "tiny.toml", "--schedule", "constant", "--batch", "100"];
+    place.ok(&[&train[..], &["--epochs", "3", "--out", "whole"]].concat());
+    // What a run leaves that ends between its checkpoint of epoch 2, the best one, and the copies.
+    let rewind = || {
+        fs::copy(file("epoch-0001.safetensors"), file("best.safetensors")).unwrap();
+        fs::remove_file(file("epoch-0002.safetensors")).unwrap();
+    };
+    place.ok(&[&train[..], &["--epochs", "2", "--out", "run"]].concat());
+    let last = fs::read(file("last.safetensors")).unwrap();
+    assert!(fs::read(file("best.safetensors")).unwrap() == last, "epoch 2 is not the best");
+
+    // A run that is done catches up too.
+    rewind();
+    assert!(place.fails(1, &["train", "--resume", "run"]).contains("is done"));
+    for name in ["best.safetensors", "epoch-0002.safetensors"] {
+        assert!(fs::read(file(name)).unwrap() == last, "{name}");
+    }
+    rewind();
+    place.ok(&["train", "--resume", "run", "--epochs", "3", "--max-steps", "161"]);
+    for name in ["best.safetensors", "epoch-0002.safetensors"] {
+        assert!(fs::read(file(name)).unwrap() == last, "{name}");
+    }
+    // A new folder gets the best of its history, at any step; that of another history is none.
+    place.ok(&["train", "--resume", "run", "--out", "new", "--max-steps", "162"]);
+    same_file(&place, "run/best.safetensors", "new/best.safetensors");
+    assert!(!place.path("new/epoch-0002.safetensors").exists());
+    place.ok(&["train", "--resume", "new"]);
+    same_file(&place, "whole/last.safetensors", "new/last.safetensors");
+    same_file(&place, "whole/best.safetensors", "new/best.safetensors");
+    fs::remove_file(file("epoch-0002.safetensors")).unwrap();
+    fs::copy(file("epoch-0001.safetensors"), file("best.safetensors")).unwrap();
+    let said = place.run(&["train", "--resume", "run", "--out", "other", "--max-steps", "162"]);
+    assert!(said.code == 0 && said.err.contains("no checkpoint of the best epoch so far, 2"), "{}", said.err);
+    assert!(!place.path("other/best.safetensors").exists());
+}
+
+#[test]
 fn photographs_in_folders() {
     let place = Place::new();
     place.make_data(&["red", "green", "blue"], 40, 6);

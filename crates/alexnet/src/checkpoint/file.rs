@@ -242,6 +242,20 @@ pub(super) fn read(path: &Path) -> Result<Contents, ReadError> {
     Ok(Contents { path: path.to_owned(), metadata, index, data })
 }
 
+/// Whether two files start with the same header. It holds the checksum of all the rest, so that the files are the same
+/// unless one is damaged.
+pub fn same_header(a: &Path, b: &Path) -> bool {
+    let header = |path: &Path| -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length)?;
+        let mut header = Vec::new();
+        file.take(u64::from_le_bytes(length).min(MAX_HEADER)).read_to_end(&mut header)?;
+        Ok(header)
+    };
+    matches!((header(a), header(b)), (Ok(a), Ok(b)) if a == b)
+}
+
 impl Contents {
     /// The metadata called `key`.
     ///
@@ -260,10 +274,12 @@ impl Contents {
     /// The numbers of a tensor.
     ///
     /// # Errors
-    /// When it is not there or has other extents or another type.
+    /// When it is not there, has other extents or another type, or holds a number that is not finite.
     pub(super) fn f32(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>> {
         let bytes = self.bytes(name, dims, Dtype::F32)?;
-        Ok(bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect())
+        let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
+        self.finite(name, values.iter().all(|value| value.is_finite()))?;
+        Ok(values)
     }
 
     /// The numbers of a tensor in double precision.
@@ -272,7 +288,17 @@ impl Contents {
     /// As [`Contents::f32`].
     pub(super) fn f64(&self, name: &str, dims: &[usize]) -> Result<Vec<f64>> {
         let bytes = self.bytes(name, dims, Dtype::F64)?;
-        Ok(bytes.as_chunks::<8>().0.iter().map(|&chunk| f64::from_le_bytes(chunk)).collect())
+        let values: Vec<f64> = bytes.as_chunks::<8>().0.iter().map(|&chunk| f64::from_le_bytes(chunk)).collect();
+        self.finite(name, values.iter().all(|value| value.is_finite()))?;
+        Ok(values)
+    }
+
+    /// Refuses numbers that no run writes.
+    fn finite(&self, name: &str, is_finite: bool) -> Result<(), ReadError> {
+        match is_finite {
+            true => Ok(()),
+            false => Err(self.foreign(format!("{name} holds numbers that are not finite"))),
+        }
     }
 
     fn bytes(&self, name: &str, dims: &[usize], dtype: Dtype) -> Result<&[u8]> {

@@ -4,6 +4,7 @@
 //! training images' `statistics.*`. Metadata: the net's TOML, and the parts of [`State`] as JSON.
 
 mod file;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,9 @@ use file::{Contents, Data, Entry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use file::{NotFinite, ReadError, temporary};
+pub use validate::{MAX_BATCH, MAX_EPOCHS};
+
+pub use file::{NotFinite, ReadError, same_header, temporary};
 
 const FORMAT: &str = "alexnet checkpoint";
 const FORMAT_VERSION: &str = "1";
@@ -161,6 +164,11 @@ impl State {
         (0..errors.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b]))
     }
 
+    /// The rates of weights in the epochs that are done, and `next`, that of the epoch after them.
+    pub fn rates(&self, next: f64) -> Vec<f64> {
+        self.history.iter().map(|record| record.rate).chain([next]).collect()
+    }
+
     fn metadata(&self, statistics: &Statistics) -> Result<BTreeMap<&'static str, String>> {
         Ok(BTreeMap::from([
             ("format", FORMAT.to_string()),
@@ -279,6 +287,7 @@ impl Checkpoint {
             position: part(&contents, "position")?,
             history: part(&contents, "history")?,
         };
+        state.validate().map_err(|why| contents.foreign(why))?;
         let origin = format!("net in {}", path.display());
         let net = Net::parse(&state.net, &origin, Some(state.classes.len()))?;
         let statistics = statistics(&contents, net.augment.image)?;

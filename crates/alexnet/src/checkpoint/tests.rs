@@ -12,7 +12,7 @@ fn state() -> State {
         train_loss: 0.1 + 0.2,
         train_top1: 1.0 / 3.0,
         val_loss: 5e-324,
-        val_top1: f64::MAX,
+        val_top1: 1.0,
         val_top5: 0.1,
         rate: 0.02,
     };
@@ -24,8 +24,8 @@ fn state() -> State {
         position: Position {
             epoch: 3,
             step: 7,
-            steps: 382,
-            images: 24_448,
+            steps: 6007,
+            images: 24_028,
             sums: Sums { images: 28, loss: 64.123_456_789_012_34, top1: 3, top5: 15 },
         },
         history: vec![record; 3],
@@ -76,6 +76,50 @@ fn a_run_comes_back_bit_for_bit() {
     let again = folder.path().join("b.safetensors");
     save(&again, &state(), &statistics(), &restored).unwrap();
     assert!(fs::read(&path).unwrap() == fs::read(&again).unwrap());
+}
+
+#[test]
+fn a_state_that_no_run_has_is_refused() {
+    assert_eq!(state().validate(), Ok(()));
+    type Change = fn(&mut State);
+    let changes: [(&str, Change); 21] = [
+        ("classes", |state| state.classes.truncate(1)),
+        ("classes", |state| state.classes = vec![String::new(); 65_537]),
+        ("training images", |state| state.data.train = 0),
+        ("training images", |state| state.data.train = usize::MAX),
+        ("batch", |state| state.settings.batch = 0),
+        ("batch", |state| state.settings.batch = usize::MAX),
+        ("epochs", |state| state.settings.epochs = 0),
+        ("epochs", |state| state.settings.epochs = usize::MAX),
+        ("rate", |state| state.settings.rate = Some(f64::NAN)),
+        ("epoch 5 with 3", |state| state.position.epoch = 4),
+        ("epoch 4 with 0", |state| state.history.clear()),
+        ("steps of the epoch", |state| state.position.step = 2001),
+        ("steps of the epoch", |state| state.position.step = usize::MAX),
+        ("6007", |state| state.position.steps = usize::MAX),
+        ("images of the epoch", |state| state.position.sums.images = 29),
+        ("hits", |state| state.position.sums.top1 = 29),
+        ("top-5 hits", |state| state.position.sums.top5 = usize::MAX),
+        ("27 images", |state| state.position.images = 27),
+        ("images in 6007 steps", |state| state.position.images = u64::MAX),
+        ("loss", |state| state.position.sums.loss = f64::INFINITY),
+        ("epoch 2", |state| state.history[1].val_top1 = f64::MAX),
+    ];
+    for (words, change) in changes {
+        let mut state = state();
+        change(&mut state);
+        let why = state.validate().unwrap_err();
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    // A file says it as it says that it is something else.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let mut bad = state();
+    bad.settings.batch = 0;
+    save(&path, &bad, &statistics(), &network(1)).unwrap();
+    let error = Checkpoint::read(&path).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(ReadError::Foreign { .. })), "{error}");
+    assert!(error.to_string().contains("batch"), "{error}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::console::{self, Progress, percent, quoted, say, thousands};
 use crate::interrupt::{self, Interrupt};
 use crate::run_folder::{self, LAST, RunFolder, STATISTICS};
 use crate::skips::Skips;
-use crate::training::{self, Ending, Options, Parts, Run};
+use crate::training::{self, Ending, Options, Parts, Run, Schedule};
 use crate::{describe, device};
 
 /// Runs the command.
@@ -49,14 +49,10 @@ impl Start {
         match self.prepare(args, &interrupt) {
             Ok(Some((network, statistics, skips))) => self.train(args, &interrupt, network, &statistics, skips),
             Ok(None) => {
-                self.folder.discard();
                 say("stopped before the first step; nothing was kept");
                 Ok(ExitCode::from(interrupt::EXIT_CODE))
             }
-            Err(error) => {
-                self.folder.discard();
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -69,12 +65,14 @@ impl Start {
         let (cpu, device_words) = device::open(&args.device)?;
         self.introduce(&device_words);
         let settings = &self.state.settings;
+        let schedule = Schedule::new(&self.net, &settings.schedule, settings.epochs, settings.rate)?;
         let mut network = Network::for_training(&self.net, settings.batch, cpu)?;
         let mut skips = Skips::new("training", self.data.train.len());
         // Taken, since its numbers need as much memory as the network has.
         let statistics = match self.checkpoint.take() {
             Some(checkpoint) => {
                 checkpoint.restore(&mut network, true)?;
+                resume::catch_up(&self.folder, &checkpoint, &schedule)?;
                 checkpoint.statistics
             }
             None => {

@@ -127,6 +127,7 @@ impl<'a, D: Device> Run<'a, D> {
     /// # Errors
     /// When the loss is not finite, too many images cannot be read, or a checkpoint cannot be written.
     pub fn train(&mut self) -> Result<Ending> {
+        self.parts.folder.begin();
         console::say(report::HEADER);
         let ending = loop {
             let state = &self.parts.state;
@@ -297,8 +298,10 @@ impl<'a, D: Device> Run<'a, D> {
         self.save()?;
         self.parts.folder.log(&report::epoch(&self.parts.state, &self.meter));
         console::say(report::row(&self.parts.state, &self.meter, is_best));
-        let rates: Vec<f64> = (0..=epoch + 1).map(|epoch| self.rates(epoch).weights).collect();
-        self.parts.folder.keep(is_best, epoch + 1, &rates).map_err(|error| self.unsaved(error))?;
+        let rates = self.parts.state.rates(self.rates(epoch + 1).weights);
+        let Parts { folder, .. } = &self.parts;
+        // A run that ends before this catches up on it when it goes on.
+        folder.keep(&folder.file(LAST), is_best, epoch + 1, &rates).map_err(|error| self.unsaved(error))?;
         self.draw();
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(super) fn prepare(args: &TrainArgs) -> Result<Start> {
     let settings = Settings {
         seed: args.seed.unwrap_or(SEED),
         batch: args.batch.unwrap_or(net.training.batch),
-        epochs: args.epochs.unwrap_or(net.training.epochs),
+        epochs: args.epochs.unwrap_or_else(|| length(&net, args.schedule.as_deref())),
         schedule: args.schedule.clone().unwrap_or_else(|| net.training.schedule.clone()),
         rate: args.lr,
     };
@@ -39,4 +39,25 @@ pub(super) fn prepare(args: &TrainArgs) -> Result<Start> {
     };
     let folder = RunFolder::create(args.out.as_deref(), &net.name)?;
     Ok(Start { net, data, state, checkpoint: None, folder })
+}
+
+/// The epochs of a run with the schedule that was asked for: as many as that was made for.
+fn length(net: &Net, schedule: Option<&str>) -> usize {
+    schedule.and_then(|name| net.schedule(name)).map_or(net.training.epochs, |schedule| schedule.epochs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_brings_its_length() {
+        let net = nets::load("nips2012", None).unwrap();
+        assert_eq!([None, Some("plateau")].map(|name| length(&net, name)), [net.training.epochs; 2]);
+        let epochs = length(&net, Some("ilsvrc2010"));
+        assert_eq!(epochs, 93);
+        let schedule = Schedule::new(&net, "ilsvrc2010", epochs, None).unwrap();
+        let changes = (1..epochs).filter(|&epoch| schedule.rates(epoch, &[]) != schedule.rates(epoch - 1, &[]));
+        assert_eq!(changes.collect::<Vec<_>>(), [23, 51, 68, 72, 78]);
+    }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::{Start, absolute};
-use crate::checkpoint::{Checkpoint, DataId};
+use crate::checkpoint::{self, Checkpoint, DataId, State};
 use crate::cli::TrainArgs;
 use crate::commands::{check_classes, open_data};
-use crate::console::{quoted, say};
+use crate::console::{quoted, say, warn};
 use crate::nets;
 use crate::run_folder::{self, BEST, LAST, RunFolder};
 use crate::training::Schedule;
@@ -44,13 +44,18 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
     state.settings.epochs = args.epochs.unwrap_or(state.settings.epochs);
     let settings = &state.settings;
     let (epoch, steps) = (state.position.epoch, state.position.steps);
-    if epoch >= settings.epochs {
-        let (all, more) = (settings.epochs, epoch + 1);
-        bail!("{} is done: {epoch} of {all} epochs; --epochs {more} or more trains on", path.display());
-    }
     let schedule = Schedule::new(&net, &settings.schedule, settings.epochs, settings.rate)?;
-    if schedule.over(&state.errors()) {
-        bail!("{} is done: the error stopped improving at the lowest rate", path.display());
+    let all_epochs = epoch >= settings.epochs;
+    if all_epochs || schedule.over(&state.errors()) {
+        let own = folder_of_checkpoint(&path);
+        if args.out.is_none() && path == own.join(LAST) && RunFolder::is_run(own) {
+            catch_up(&RunFolder::reopen(own)?, &checkpoint, &schedule)?;
+        }
+        let (path, all, more) = (path.display(), settings.epochs, epoch + 1);
+        if all_epochs {
+            bail!("{path} is done: {epoch} of {all} epochs; --epochs {more} or more trains on");
+        }
+        bail!("{path} is done: the error stopped improving at the lowest rate");
     }
     if args.max_steps.is_some_and(|most| most <= steps) {
         bail!("{} has {steps} steps already; give --max-steps above that, it counts the whole run", path.display());
@@ -62,7 +67,7 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
 
 /// The folder that a run goes on in: its own, unless that would overwrite what came after the checkpoint.
 fn folder_of(args: &TrainArgs, path: &Path, net: &str) -> Result<RunFolder> {
-    let own = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let own = folder_of_checkpoint(path);
     if args.out.is_some() || !RunFolder::is_run(own) {
         return RunFolder::create(args.out.as_deref(), net);
     }
@@ -76,4 +81,52 @@ fn folder_of(args: &TrainArgs, path: &Path, net: &str) -> Result<RunFolder> {
         );
     }
     RunFolder::reopen(own)
+}
+
+fn folder_of_checkpoint(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the copies of checkpoints that belong in `folder` and are not there: those of an epoch whose run ended
+/// between saving and copying, and all of them where a run goes on in a new folder.
+pub(super) fn catch_up(folder: &RunFolder, checkpoint: &Checkpoint, schedule: &Schedule) -> Result<()> {
+    let Checkpoint { path, state, .. } = checkpoint;
+    if !folder.file(LAST).exists() {
+        checkpoint::copy(path, &folder.file(LAST))?;
+    }
+    let Some(best) = state.best() else { return Ok(()) };
+    let epochs = state.history.len();
+    let is_saved_after_it = state.position.step == 0;
+    if is_saved_after_it {
+        let errors = state.errors();
+        let rates = state.rates(schedule.rates(epochs, &errors).weights);
+        folder.keep(path, best + 1 == epochs, epochs, &rates)?;
+    }
+    if folder.file(BEST).exists() {
+        return Ok(());
+    }
+    let own = folder_of_checkpoint(path);
+    let candidates = [own.join(BEST), own.join(run_folder::epoch_name(best + 1))];
+    match candidates.iter().find(|candidate| is_of_history(candidate, state, best)) {
+        Some(found) => checkpoint::copy(found, &folder.file(BEST)),
+        None => {
+            warn(format_args!(
+                "there is no checkpoint of the best epoch so far, {}; {} comes with the first epoch that is better",
+                best + 1,
+                folder.file(BEST).display()
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// Whether a file is the checkpoint of a run after its epoch `best`.
+fn is_of_history(path: &Path, state: &State, best: usize) -> bool {
+    Checkpoint::read(path).is_ok_and(|other| {
+        let (mine, its) = (&state.settings, &other.state.settings);
+        other.state.net == state.net
+            && (its.seed, its.batch, its.rate) == (mine.seed, mine.batch, mine.rate)
+            && other.state.history == state.history[..=best]
+            && other.state.position.step == 0
+    })
 }
