@@ -173,20 +173,22 @@ impl CudaBuilder {
             Some(toolchain) => toolchain,
             None => Toolchain::find(&target_dir.join("toolchain"))?,
         };
-        let kernels = self.kernels.unwrap_or_default();
+        let kernels = self.kernels.as_deref().unwrap_or_default();
         let compile = compile::Compile {
             crate_dir: &crate_dir,
             target_dir: &target_dir.join("kernels"),
             rustc: &toolchain.rustc,
             arch: self.arch,
-            kernels: &kernels,
+            kernels,
             protected: self.protected,
         };
         let output = compile.run()?;
         let module = ptx::Module::parse(&output.ptx).map_err(|line| Error::Ptx { path: output.path.clone(), line })?;
 
-        let mut findings = gates::declarations(&module, self.arch, &kernels);
-        findings.extend(gates::self_contained(&module));
+        let mut findings = gates::self_contained(&module);
+        if let Some(kernels) = &self.kernels {
+            findings.extend(gates::declarations(&module, self.arch, kernels));
+        }
         let assembled = match &toolchain.ptxas {
             Some(ptxas) => Some(ptxas::run(ptxas, self.arch, &output.path)?),
             None if self.every_gate => return Err(Error::NoPtxas),
@@ -203,6 +205,7 @@ impl CudaBuilder {
         if let Some(path) = &self.copy_to {
             copy(path, &ptx)?;
         }
+        let kernels = self.kernels.unwrap_or_default();
         Ok(Build { ptx, arch: self.arch, rustc: toolchain.rustc, kernels, assembled })
     }
 }
