@@ -61,12 +61,13 @@ fn shown(path: &Path) -> String {
 
 fn unpack_rustc(folder: &Path) -> Result<()> {
     println!("unpacking Debian's rustc into {}", shown(folder));
+    finish(Command::new("apt-get").arg("--version")).context(ADVICE)?;
     let packages = fresh(&folder.join("packages"))?;
     let mut apt = Apt { lists: None };
     if apt.download(&packages).is_err() {
         println!("its list of packages is old or empty; fetching another one into the build folder");
         apt.lists = Some(folder.join("apt"));
-        apt.update()?;
+        apt.update().context(ADVICE)?;
         apt.download(&packages)?;
     }
     // Unpacked under another name, so that half a compiler is never taken for a whole one.
@@ -80,6 +81,9 @@ fn unpack_rustc(folder: &Path) -> Result<()> {
     }
     fs::rename(&unpacked, &place).with_context(|| format!("cannot rename {}", unpacked.display()))?;
     fs::remove_dir_all(&packages)?;
+    if let Some(lists) = &apt.lists {
+        fs::remove_dir_all(lists)?;
+    }
     Ok(())
 }
 
