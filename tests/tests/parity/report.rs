@@ -65,7 +65,7 @@ impl<'a> Report<'a> {
             (Numbers::F64, _) if self.exact => 1e-12,
             (Numbers::F64, Kind::Trained | Kind::Loss) => 1e-5,
             (Numbers::F64, _) => 2e-7,
-            (Numbers::F32, Kind::Gradient) if near_tie(self.file, name) => 4.0 * torch(),
+            (Numbers::F32, Kind::Gradient) if near_tie(self.file, name) => f64::max(1e-5, 4.0 * torch()),
             (Numbers::F32, Kind::Activation | Kind::Loss) => 2e-6,
             (Numbers::F32, Kind::Gradient) => 1e-5,
             (Numbers::F32, Kind::Trained) => f64::max(1e-5, 8.0 * self.torch_trained(name)),

@@ -177,7 +177,7 @@ impl State {
     }
 }
 
-/// Writes the run as it is on the device to `path`; see [`file::write`]. Returns the bytes.
+/// Writes the run as it is on the device to `path` by a temporary file that is renamed. Returns the bytes.
 ///
 /// # Errors
 /// When the file cannot be written, or a parameter is not finite.

@@ -10,14 +10,17 @@ use crate::checkpoint::{State, Sums};
 use crate::console::{clock, percent, thousands};
 
 /// Names of what [`row`] gives; errors are top-1 where they do not say top-5.
-pub(super) const HEADER: &str = "  epoch | train loss   error | valid loss   error   top-5 |     rate images/s wait";
+pub(super) const HEADER: &str = concat!(
+    "        | training       | validation             |\n",
+    "  epoch |   loss   error |   loss   error   top-5 |     rate images/s wait",
+);
 
 /// The row of the last epoch.
 pub(super) fn row(state: &State, meter: &Meter, is_best: bool) -> String {
     let epochs = format!("{}/{}", state.history.len(), state.settings.epochs);
     let Some(epoch) = state.history.last() else { return epochs };
     format!(
-        "{epochs:>7} | {:>10.4} {:>5} % | {:>10.4} {:>5} % {:>5} % | {:>8} {:>8} {:>2.0} %{}",
+        "{epochs:>7} | {:>6.4} {:>5} % | {:>6.4} {:>5} % {:>5} % | {:>8} {:>8} {:>2.0} %{}",
         epoch.train_loss,
         percent(epoch.train_top1),
         epoch.val_loss,

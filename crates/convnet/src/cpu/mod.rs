@@ -2,7 +2,7 @@
 //!
 //! Work is cut into tasks whose size depends on shapes only, and no task adds to what another one writes; so the
 //! number of threads decides who computes, never in which order sums are formed. Matrix products and convolutions go
-//! through one register tile ([`tile`]), everything else through loops that the compiler vectorises for the processor
+//! through one register tile (`tile`), everything else through loops that the compiler vectorises for the processor
 //! it finds ([`pulp`]: AVX-512, AVX2 with FMA, NEON, or plain).
 
 mod activation;

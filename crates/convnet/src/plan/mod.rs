@@ -1,6 +1,6 @@
 //! From a net to memory and an ordered list of operations.
 //!
-//! A [`Plan`] is plain data. Compiling a net gives every tensor a span of its own; [`memory`] then lets tensors that
+//! A [`Plan`] is plain data. Compiling a net gives every tensor a span of its own; `memory` then lets tensors that
 //! are never alive together share memory.
 
 mod build;
