@@ -9,7 +9,7 @@ use super::lanes::Regs;
 use super::warp::Lanes;
 use super::{Checked, fault};
 use crate::finding::Problem;
-use crate::memory::Words;
+use crate::memory::{Owned, Words};
 use crate::observe::{Access, AccessKind, BlockObserver, Memory, Observer, Step};
 use crate::ptx::{Addr, Op};
 
@@ -99,17 +99,21 @@ fn issue<O: Observer>(
             left &= !held;
         }
     }
+    let src = if reading == 0 { [0; 32] } else { src_of(reading) };
+    let copy = Copy { step, group: lanes.copies.group, dst, src, bytes, size };
     if reach.launch.config.checks {
-        for lane in (0..32).filter(|lane| step.lanes >> lane & 1 == 1) {
-            for word in 0..usize::from(bytes) / 4 {
-                reach.block.unmark((dst[lane] / 4) as usize + word);
-            }
+        under_way(reach.block, &copy);
+    }
+    lanes.copies.waiting.push(copy);
+    Ok(())
+}
+
+fn under_way(block: &mut Owned, copy: &Copy) {
+    for lane in (0..32).filter(|lane| copy.step.lanes >> lane & 1 == 1) {
+        for word in 0..usize::from(copy.bytes) / 4 {
+            block.unmark((copy.dst[lane] / 4) as usize + word);
         }
     }
-    let src = if reading == 0 { [0; 32] } else { src_of(reading) };
-    let group = lanes.copies.group;
-    lanes.copies.waiting.push(Copy { step, group, dst, src, bytes, size });
-    Ok(())
 }
 
 fn first_unaligned(at: &[u64; 32], bytes: u8, mask: u32) -> u32 {
@@ -162,6 +166,10 @@ fn arrive<O: Observer>(reach: &mut Reach<'_, O>, lanes: &mut Lanes, limit: &[u32
         }
     }
     waiting.retain(|copy| copy.step.lanes != 0);
+    if reach.launch.config.checks {
+        // What came for one group may be the destination of a later one too.
+        waiting.iter().for_each(|copy| under_way(reach.block, copy));
+    }
     lanes.copies.waiting = waiting;
     Ok(())
 }

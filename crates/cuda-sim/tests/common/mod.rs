@@ -12,6 +12,7 @@ pub(crate) struct Gpu {
 #[derive(Default)]
 pub(crate) struct Params(pub(crate) Vec<u8>);
 
+#[allow(dead_code, reason = "each test file uses a part")]
 impl Params {
     pub(crate) fn u32(mut self, value: u32) -> Self {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
