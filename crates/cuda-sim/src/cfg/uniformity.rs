@@ -6,7 +6,7 @@
 //! to `trap` are exempt. `shfl.idx` with an untainted lane, votes and `redux` give every lane the same value. Loads
 //! from parameters are uniform.
 //!
-//! The rule is about warps: a branch that differs between warps, but not within one, is tainted all the same when it
+//! Taint sticks to a register wherever it is assigned, as compilers' PTX assigns most registers once. The rule is about warps: a branch that differs between warps, but not within one, is tainted all the same when it
 //! comes from `%tid`; make such a value uniform by `shfl.sync.idx`.
 
 use crate::ptx::{Area, Kernel, Op, ShflMode};
