@@ -116,6 +116,23 @@ pub fn self_contained(module: &ptx::Module) -> Vec<Finding> {
     module.missing_functions.iter().map(finding).collect()
 }
 
+/// No barrier and no instruction of the whole warp stands under a condition that differs between threads: some of them
+/// would never come. Compilers make such code of right sources (see `compile`), so only the PTX tells.
+///
+/// PTX that the simulator does not know is a finding, too: what cannot be run is not checked.
+pub fn uniformity(ptx: &str) -> Vec<Finding> {
+    let module = match cuda_sim::ptx::Module::parse(ptx) {
+        Ok(module) => module,
+        Err(error) => return vec![Finding { kernel: None, line: None, problem: error.to_string() }],
+    };
+    let divergences = module.kernels.iter().flat_map(cuda_sim::cfg::divergences);
+    let finding = |found: cuda_sim::cfg::Divergence| {
+        let problem = format!("{} is under the thread-dependent condition of line {}", found.instruction, found.branch);
+        about(&found.kernel, Some(found.line as usize), problem)
+    };
+    divergences.map(finding).collect()
+}
+
 /// Everything stays in registers, and the assembler has no complaint.
 pub fn assembly(module: &ptx::Module, report: &ptxas::Report) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -231,6 +248,18 @@ mod tests {
         let findings = self_contained(&module);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].to_string(), "line 2: function memcpy is called and is not there (.extern .func)");
+    }
+
+    #[test]
+    fn barriers_under_a_condition_are_found() {
+        let head = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k()\n{\n";
+        let registers = ".reg .pred %p<2>;\n.reg .b32 %r<2>;\nmov.u32 %r1, %tid.x;\nsetp.eq.s32 %p1, %r1, 0;\n";
+        let under = format!("{head}{registers}@%p1 bra $L1;\nbar.sync 0;\n$L1:\nret;\n}}\n");
+        let findings = uniformity(&under);
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].to_string(), "line 11: k: bar.sync is under the thread-dependent condition of line 10");
+        let behind = format!("{head}{registers}@%p1 bra $L1;\n$L1:\nbar.sync 0;\nret;\n}}\n");
+        assert_eq!(uniformity(&behind), []);
     }
 
     #[test]

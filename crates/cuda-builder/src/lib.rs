@@ -186,6 +186,7 @@ impl CudaBuilder {
         let module = ptx::Module::parse(&output.ptx).map_err(|line| Error::Ptx { path: output.path.clone(), line })?;
 
         let mut findings = gates::self_contained(&module);
+        findings.extend(gates::uniformity(&output.ptx));
         if let Some(kernels) = &self.kernels {
             findings.extend(gates::declarations(&module, self.arch, kernels));
         }
