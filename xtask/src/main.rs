@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod build_ptx;
+mod setup;
 mod test;
 mod tidy;
 
@@ -26,6 +28,10 @@ enum Command {
     Tidy,
     /// Run the benchmarks
     Bench(bench::Bench),
+    /// Find or install what building GPU kernels needs
+    Setup,
+    /// Build the GPU kernels to target/ptx and check them
+    BuildPtx(build_ptx::BuildPtx),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +39,8 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Tidy => tidy::run(&root()),
         Command::Bench(bench) => bench.run(),
+        Command::Setup => setup::run().map(drop),
+        Command::BuildPtx(build_ptx) => build_ptx.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

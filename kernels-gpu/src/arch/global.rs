@@ -1,0 +1,65 @@
+//! Device memory in pieces of 16 bytes.
+
+use core::arch::asm;
+
+/// Four floats that are loaded and stored by one instruction.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub struct F32x4 {
+    /// First.
+    pub x: f32,
+    /// Second.
+    pub y: f32,
+    /// Third.
+    pub z: f32,
+    /// Fourth.
+    pub w: f32,
+}
+
+impl F32x4 {
+    /// Four floats.
+    #[inline(always)]
+    pub const fn new(x: f32, y: f32, z: f32, w: f32) -> F32x4 {
+        F32x4 { x, y, z, w }
+    }
+
+    /// The same float four times.
+    #[inline(always)]
+    pub const fn splat(value: f32) -> F32x4 {
+        F32x4::new(value, value, value, value)
+    }
+
+    /// Reads four neighbours.
+    ///
+    /// # Safety
+    /// `from` points to four floats and is aligned to 16 bytes.
+    #[inline(always)]
+    pub unsafe fn load(from: *const f32) -> F32x4 {
+        // SAFETY: the caller's contract; copied whole, it is one `ld.global.v4`.
+        unsafe { *from.cast::<F32x4>() }
+    }
+
+    /// Writes four neighbours.
+    ///
+    /// # Safety
+    /// `to` points to four floats of device memory and is aligned to 16 bytes.
+    #[inline(always)]
+    pub unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's contract. A plain store would be merged with the scalar ones of another branch,
+        // and come out in pieces.
+        unsafe {
+            asm!("st.global.v4.f32 [{}], {{{}, {}, {}, {}}};", in(reg64) to,
+                in(reg32) self.x, in(reg32) self.y, in(reg32) self.z, in(reg32) self.w, options(nostack));
+        }
+    }
+}
+
+/// Writes 32 bits to device memory.
+///
+/// # Safety
+/// `to` points to 4 bytes of device memory and is aligned to them.
+#[inline(always)]
+pub unsafe fn store_u32(to: *mut u32, value: u32) {
+    // SAFETY: the caller's contract.
+    unsafe { asm!("st.global.u32 [{}], {};", in(reg64) to, in(reg32) value, options(nostack)) }
+}

@@ -1,0 +1,115 @@
+//! Shared memory: one dynamic pool, 32-bit addresses, and copies into it that run in the background.
+
+use core::arch::{asm, global_asm};
+
+use super::F32x4;
+
+// LLVM prints it at the head of the PTX, so it is declared before its use.
+global_asm!(".extern .shared .align 1024 .b8 SHARED_POOL[];");
+
+/// The address of the pool.
+#[inline(always)]
+pub fn shared_base() -> u32 {
+    let address;
+    // SAFETY: reads an address that is fixed for the kernel.
+    unsafe {
+        asm!("mov.u32 {}, SHARED_POOL;", out(reg32) address, options(pure, nomem, nostack, preserves_flags));
+    }
+    address
+}
+
+/// Reads a float.
+///
+/// # Safety
+/// `address` is in the pool, aligned to 4 bytes, and written before a barrier.
+#[inline(always)]
+pub unsafe fn shared_load(address: u32) -> f32 {
+    let value;
+    // SAFETY: the caller's contract.
+    unsafe { asm!("ld.shared.f32 {}, [{}];", out(reg32) value, in(reg32) address, options(nostack, readonly)) }
+    value
+}
+
+/// Reads four neighbouring floats.
+///
+/// # Safety
+/// As [`shared_load`], for 16 bytes aligned to 16.
+#[inline(always)]
+pub unsafe fn shared_load4(address: u32) -> F32x4 {
+    let (x, y, z, w);
+    // SAFETY: the caller's contract.
+    unsafe {
+        asm!("ld.shared.v4.f32 {{{}, {}, {}, {}}}, [{}];",
+            out(reg32) x, out(reg32) y, out(reg32) z, out(reg32) w, in(reg32) address, options(nostack, readonly));
+    }
+    F32x4 { x, y, z, w }
+}
+
+/// Writes a value.
+pub trait Shared {
+    /// Writes it at `address`.
+    ///
+    /// # Safety
+    /// `address` is in the pool and aligned to the value's size; no other thread reads or writes it
+    /// before a barrier.
+    unsafe fn store(self, address: u32);
+}
+
+impl Shared for f32 {
+    #[inline(always)]
+    unsafe fn store(self, address: u32) {
+        // SAFETY: the caller's contract.
+        unsafe { asm!("st.shared.f32 [{}], {};", in(reg32) address, in(reg32) self, options(nostack)) }
+    }
+}
+
+impl Shared for F32x4 {
+    #[inline(always)]
+    unsafe fn store(self, address: u32) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            asm!("st.shared.v4.f32 [{}], {{{}, {}, {}, {}}};", in(reg32) address,
+                in(reg32) self.x, in(reg32) self.y, in(reg32) self.z, in(reg32) self.w, options(nostack));
+        }
+    }
+}
+
+/// Writes a float or four.
+///
+/// # Safety
+/// As [`Shared::store`].
+#[inline(always)]
+pub unsafe fn shared_store(address: u32, value: impl Shared) {
+    // SAFETY: the caller's contract.
+    unsafe { value.store(address) }
+}
+
+/// Starts a copy of 16 bytes from device memory to the pool; with `wanted` false it writes zeros
+/// and reads nothing.
+///
+/// # Safety
+/// Both are aligned to 16 bytes; `from` is valid for 16 bytes where they are wanted. The data is there
+/// after [`wait_for_copies`] and a barrier.
+#[inline(always)]
+pub unsafe fn copy_async(to: u32, from: *const u16, wanted: bool) {
+    let bytes = if wanted { 16_u32 } else { 0 };
+    // SAFETY: the caller's contract.
+    unsafe {
+        asm!("cp.async.cg.shared.global [{}], [{}], 16, {};", in(reg32) to, in(reg64) from, in(reg32) bytes,
+            options(nostack));
+    }
+}
+
+/// Closes a group of copies, which may be empty.
+#[inline(always)]
+pub fn commit_copies() {
+    // SAFETY: orders this thread's copies and touches no memory itself.
+    unsafe { asm!("cp.async.commit_group;", options(nostack)) }
+}
+
+/// Waits until at most `N` of this thread's groups of copies are still under way.
+#[inline(always)]
+pub fn wait_for_copies<const N: u32>() {
+    // SAFETY: only waits.
+    unsafe { asm!("cp.async.wait_group {};", const N, options(nostack)) }
+}

@@ -1,0 +1,50 @@
+//! GPU kernels in Rust, compiled to PTX by rustc's own `nvptx64-nvidia-cuda` back end.
+//!
+//! The crate is built twice.
+//! For the GPU it is the kernels; `cargo xtask build-ptx` does that.
+//! For the host it is what a launcher needs: the declaration of each kernel ([`KERNELS`]), tile
+//! sizes, grids and index arithmetic, all of it tested here without a GPU.
+//!
+//! Reading order: [`Kernel`], then [`fill`], [`vector_add`], [`block_reduce`], [`gemm`],
+//! [`gemm_bf16`]. What a thread can do is in `arch`, the only place with assembly.
+#![no_std]
+// `link_llvm_intrinsics` is internal to the compiler, and the only way to a convergent shuffle.
+#![cfg_attr(target_arch = "nvptx64", allow(internal_features))]
+#![cfg_attr(
+    target_arch = "nvptx64",
+    feature(abi_ptx, stdarch_nvptx, asm_experimental_arch, link_llvm_intrinsics, core_float_math)
+)]
+
+#[cfg(target_arch = "nvptx64")]
+#[macro_use]
+mod unroll;
+#[macro_use]
+mod kernel;
+
+#[cfg(target_arch = "nvptx64")]
+pub mod arch;
+pub mod block_reduce;
+pub mod fill;
+pub mod gemm;
+pub mod gemm_bf16;
+pub mod geometry;
+pub mod vector_add;
+
+pub use kernel::{Argument, Kernel, Kind, Parameter};
+
+/// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
+pub const KERNELS: [Kernel; 6] = [
+    fill::FILL,
+    vector_add::VECTOR_ADD,
+    block_reduce::BLOCK_REDUCE,
+    gemm::GEMM_NAIVE,
+    gemm::GEMM_TILED,
+    gemm_bf16::GEMM_BF16,
+];
+
+/// With `panic=immediate-abort` a panic is an inline `trap` and this is never called.
+#[cfg(target_arch = "nvptx64")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    arch::trap()
+}
