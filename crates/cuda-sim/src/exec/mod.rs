@@ -7,6 +7,7 @@ mod block;
 mod collective;
 mod convert;
 mod copies;
+mod fast;
 mod float;
 mod integer;
 mod lanes;

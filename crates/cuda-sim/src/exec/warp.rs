@@ -4,7 +4,7 @@ use super::access::{self, Reach};
 use super::collective;
 use super::copies::{self, Copies};
 use super::lanes::{Regs, Row, Row64};
-use super::{Checked, Shared, alu, convert, fault};
+use super::{Checked, Shared, alu, convert, fast, fault};
 use crate::finding::Problem;
 use crate::memory::Owned;
 use crate::observe::{BlockObserver, Observer, Step};
@@ -145,7 +145,10 @@ impl Warp {
                 self.branch(target, mask, kernel.meet[pc as usize]);
                 continue;
             }
-            if mask != 0 && !alu::execute(&mut self.regs, &inst.op, mask) {
+            if mask != 0
+                && !alu::execute(&mut self.regs, &inst.op, mask)
+                && !fast::shared_load(reach, &mut self.regs, &inst.op, mask)
+            {
                 match inst.op {
                     Op::Exit => {
                         self.exit(mask);
