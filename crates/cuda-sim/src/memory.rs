@@ -277,6 +277,26 @@ impl Owned {
         self.written.resize(bytes.div_ceil(4), 0);
     }
 
+    /// `N` words; zeros beyond the end.
+    #[inline(always)]
+    pub(crate) fn words<const N: usize>(&self, index: usize) -> [u32; N] {
+        self.words.get(index..index + N).and_then(|words| words.try_into().ok()).unwrap_or([0; N])
+    }
+
+    /// Whether all bytes of `N` words at each address were written.
+    #[inline(always)]
+    pub(crate) fn are_written<const N: usize>(&self, at: &[u32; 32]) -> bool {
+        let mut note = [0xf; N];
+        for &at in at {
+            let index = (at / 4) as usize;
+            let here = self.written.get(index..index + N).and_then(|w| <[u8; N]>::try_from(w).ok()).unwrap_or([0; N]);
+            for (note, here) in note.iter_mut().zip(here) {
+                *note &= here;
+            }
+        }
+        note == [0xf; N]
+    }
+
     pub(crate) fn unmark(&mut self, index: usize) {
         self.written[index] = UNDER_WAY;
     }

@@ -158,6 +158,15 @@ fn barriers_reduce_and_named_ones_count() {
 }
 
 #[test]
+fn a_warp_may_spin_until_another_one_writes() {
+    let body = ".shared .align 4 .b8 s[4]; setp.eq.u32 %p3, %r1, 0; @%p3 st.shared.u32 [s], 0; bar.sync 0;
+        mov.u32 %r9, 1; setp.ge.u32 %p1, %r1, 32; @%p1 bra SET;
+        L: ld.volatile.shared.u32 %r9, [s]; setp.eq.u32 %p2, %r9, 0; @%p2 bra L; bra DONE;
+        SET: st.volatile.shared.u32 [s], 77; DONE:";
+    assert_eq!(out(64, body), each(64, |t| if t < 32 { 77 } else { 1 }));
+}
+
+#[test]
 fn ldmatrix_transposes() {
     let load = |trans: &str| {
         out(

@@ -253,7 +253,6 @@ fn load<O: Observer>(
     let checks = reach.launch.config.checks;
     let all = bytes * d.len() as u8;
     // The base is read again when an access is split, so results are written when all parts are there.
-    let mut values = [[0u64; 32]; 4];
     if bytes == 4 && d.iter().all(|d| matches!(d, Slot::W32(_))) {
         let mut values = [[0u32; 32]; 4];
         each_area(reach, regs, lanes, addr, step, all, AccessKind::Read, |target, at, _, step| match target {
@@ -267,6 +266,7 @@ fn load<O: Observer>(
         }
         return Ok(());
     }
+    let mut values = [[0u64; 32]; 4];
     each_area(reach, regs, lanes, addr, step, all, AccessKind::Read, |target, at, _, step| match target {
         Target::Owned(words) => gather_any(&*words, at, &mut values[..d.len()], bytes, checks, step),
         Target::Global(words) => gather_any(&words, at, &mut values[..d.len()], bytes, checks, step),

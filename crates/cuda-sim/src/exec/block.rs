@@ -84,6 +84,7 @@ impl<'a> BlockRun<'a> {
         let mut reach = Reach::<O> { launch: self.launch, block: &mut self.memory, observer };
         match vectorise(Run { warp, reach: &mut reach })? {
             Pause::Ended => self.state[index] = State::Ended,
+            Pause::Turn => {}
             Pause::Barrier(pc) => {
                 if let Op::Bar { kind, id, count, .. } = self.launch.kernel.code[pc as usize].op {
                     let regs = &self.warps[index].regs;

@@ -7,6 +7,7 @@ mod block;
 mod collective;
 mod convert;
 mod copies;
+mod fast;
 mod float;
 mod integer;
 mod lanes;
@@ -88,7 +89,7 @@ pub struct Config {
 impl Config {
     /// A launch on device 0 with all checks.
     pub fn new(grid: [u32; 3], block: [u32; 3]) -> Config {
-        Config { grid, block, shared_bytes: 0, device: 0, peers: 0, checks: true, max_instructions: 1 << 36 }
+        Config { grid, block, shared_bytes: 0, device: 0, peers: 0, checks: true, max_instructions: 1 << 30 }
     }
 }
 

@@ -4,11 +4,14 @@ use super::access::{self, Reach};
 use super::collective;
 use super::copies::{self, Copies};
 use super::lanes::{Regs, Row, Row64};
-use super::{Checked, Shared, alu, convert, fault};
+use super::{Checked, Shared, alu, convert, fast, fault};
 use crate::finding::Problem;
 use crate::memory::Owned;
 use crate::observe::{BlockObserver, Observer, Step};
 use crate::ptx::{BarKind, Const, LaneMask, Op, Special};
+
+/// Instructions after which a warp lets the others run.
+const TURN: u64 = 1 << 16;
 
 /// Lanes that run, or wait, at one place.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +52,8 @@ pub(crate) struct Warp {
 pub(crate) enum Pause {
     /// It came to a barrier; the instruction's number.
     Barrier(u32),
+    /// It ran long enough for now: another warp may be what it waits for.
+    Turn,
     Ended,
 }
 
@@ -118,6 +123,7 @@ impl Warp {
     pub(crate) fn run<O: Observer>(&mut self, reach: &mut Reach<'_, O>) -> Checked<Pause> {
         let kernel = reach.launch.kernel;
         let limit = reach.launch.config.max_instructions;
+        let turn = self.instructions + TURN;
         loop {
             if self.now.pc == self.now.meet || self.now.lanes == 0 {
                 match self.below.pop() {
@@ -143,9 +149,15 @@ impl Warp {
                     return fault(Problem::TooLong { limit }, mask.trailing_zeros() & 31, None);
                 }
                 self.branch(target, mask, kernel.meet[pc as usize]);
+                if self.instructions > turn {
+                    return Ok(Pause::Turn);
+                }
                 continue;
             }
-            if mask != 0 && !alu::execute(&mut self.regs, &inst.op, mask) {
+            if mask != 0
+                && !alu::execute(&mut self.regs, &inst.op, mask)
+                && !fast::shared_load(reach, &mut self.regs, &inst.op, mask)
+            {
                 match inst.op {
                     Op::Exit => {
                         self.exit(mask);
