@@ -155,6 +155,20 @@ fn a_run_that_ended_before_its_copies_catches_up() {
 }
 
 #[test]
+fn a_run_goes_on_with_the_same_images_only() {
+    let place = Place::new();
+    place.make_data(&["red", "green"], 20, 3);
+    place.ok(&["train", "--data", "data", "--net", "tiny16.toml", "--batch", "16", "--max-steps", "2", "--out", "run"]);
+    // Elsewhere is the same.
+    fs::rename(place.path("data"), place.path("moved")).unwrap();
+    assert!(place.fails(1, &["train", "--resume", "run"]).contains("does not exist"));
+    place.ok(&["train", "--resume", "run", "--data", "moved/", "--max-steps", "4"]);
+    fs::rename(place.path("moved/train/red/000.png"), place.path("moved/train/red/100.png")).unwrap();
+    let error = place.fails(1, &["train", "--resume", "run"]);
+    assert!(error.contains("other ones") && error.contains("moved"), "{error}");
+}
+
+#[test]
 fn photographs_in_folders() {
     let place = Place::new();
     place.make_data(&["red", "green", "blue"], 40, 6);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Start, absolute};
+use super::Start;
 use crate::checkpoint::{self, Checkpoint, DataId, State};
 use crate::cli::TrainArgs;
 use crate::commands::{check_classes, open_data};
@@ -24,8 +24,8 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
     {
         bail!("{} was trained with net {}, which is not {name}; leave --net out", path.display(), net.name);
     }
-    let folder = args.data.as_deref().map(absolute).or(state.data.folder.clone());
-    let data = open_data(folder.as_deref(), net.augment.image, &net.name)?;
+    let folder = args.data.as_deref().or(state.data.folder.as_deref());
+    let data = open_data(folder, net.augment.image, &net.name)?;
     check_classes(&data, &state.classes, &path)?;
     let id = DataId::of(&data, folder);
     if (id.train, id.val) != (state.data.train, state.data.val) {
@@ -39,6 +39,20 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
             state.data.train,
             state.data.val
         );
+    }
+    match state.data.names {
+        None => warn(format_args!(
+            "{} does not know the names of its images: whether data {} has the same ones cannot be checked",
+            path.display(),
+            data.name
+        )),
+        names if names != id.names => bail!(
+            "data {} has as many images as {} was trained on, but other ones: their names, order or labels differ. \
+             Bring the data back, or begin a new run",
+            data.name,
+            path.display()
+        ),
+        _ => {}
     }
     state.data = id;
     state.settings.epochs = args.epochs.unwrap_or(state.settings.epochs);
