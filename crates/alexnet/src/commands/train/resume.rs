@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use convnet::net::Net;
 
 use super::Start;
 use crate::checkpoint::{self, Checkpoint, DataId, State};
@@ -55,6 +56,7 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
         _ => {}
     }
     state.data = id;
+    let recorded = recorded_rate(&net, &state)?;
     state.settings.epochs = args.epochs.unwrap_or(state.settings.epochs);
     let settings = &state.settings;
     let (epoch, steps) = (state.position.epoch, state.position.steps);
@@ -73,6 +75,14 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
     }
     if args.max_steps.is_some_and(|most| most <= steps) {
         bail!("{} has {steps} steps already; give --max-steps above that, it counts the whole run", path.display());
+    }
+    let rate = schedule.rates(epoch, &state.errors()).weights;
+    // Not by the rounding of a product.
+    if let Some(before) = recorded.filter(|before| rate > before * 1.000_001) {
+        warn(format_args!(
+            "with {} epochs the schedule is back at an earlier stage: the rate goes up again, from {before} to {rate}",
+            settings.epochs
+        ));
     }
     let folder = folder_of(args, &path, &net.name)?;
     say(format_args!("going on from {} (epoch {}, step {})", path.display(), epoch + 1, state.position.step));
@@ -95,6 +105,16 @@ fn folder_of(args: &TrainArgs, path: &Path, net: &str) -> Result<RunFolder> {
         );
     }
     RunFolder::reopen(own)
+}
+
+/// The rate that the run had last: in the epoch it is in, or in the one before; none before its first step.
+fn recorded_rate(net: &Net, state: &State) -> Result<Option<f64>> {
+    let State { settings, position, .. } = state;
+    if position.step == 0 {
+        return Ok(state.history.last().map(|record| record.rate));
+    }
+    let schedule = Schedule::new(net, &settings.schedule, settings.epochs, settings.rate)?;
+    Ok(Some(schedule.rates(position.epoch, &state.errors()).weights))
 }
 
 fn folder_of_checkpoint(path: &Path) -> &Path {
