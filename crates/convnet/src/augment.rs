@@ -28,11 +28,6 @@ impl Sampler {
         Sampler { rule: rule.clone(), colour }
     }
 
-    /// The rule.
-    pub fn rule(&self) -> &AugmentRule {
-        &self.rule
-    }
-
     /// What is subtracted, `[crop, crop, 3]`, from a mean image `[image, image, 3]`.
     ///
     /// # Panics

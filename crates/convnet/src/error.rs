@@ -36,6 +36,12 @@ pub enum Error {
         /// How many there are.
         got: usize,
     },
+    /// An operation has nothing to do: an extent of 0, or no towers.
+    #[error("{op}: an extent is 0, or there are no towers")]
+    Empty {
+        /// The operation.
+        op: &'static str,
+    },
     /// An operation would write memory that it also reads or writes elsewhere.
     #[error("{op}: an output overlaps another operand: {first} and {second}")]
     Overlap {

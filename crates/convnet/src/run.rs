@@ -164,6 +164,7 @@ impl<D: Device> Network<D> {
     }
 
     /// One training step: forward, backward, update. The step is swapped with the last one, see [`Device::begin`].
+    /// A loss that is not finite ends the step after the forward pass: parameters stay as they were.
     ///
     /// # Errors
     /// [`Error::Step`] when the step does not fit, and those of the device.
@@ -174,10 +175,16 @@ impl<D: Device> Network<D> {
         let images = check(plan, step)?;
         self.device.begin(step)?;
         self.images = images;
-        for planned in plan.operations() {
+        for planned in &plan.forward {
             self.device.run(&planned.op)?;
         }
-        outcome(&self.device, plan, images)
+        let outcome = outcome(&self.device, plan, images)?;
+        if outcome.loss.is_finite() {
+            for planned in plan.backward.iter().chain(&plan.update) {
+                self.device.run(&planned.op)?;
+            }
+        }
+        Ok(outcome)
     }
 
     /// One forward pass without dropout.

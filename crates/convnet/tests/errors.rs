@@ -228,6 +228,27 @@ fn only_element_wise_operations_work_in_place() {
 }
 
 #[test]
+fn the_saved_output_is_never_overwritten_in_place() {
+    let shape = ActivationShape { activation: Activation::Relu, len: 7 };
+    let layer = unary(shape, Setup { images: IMAGES, ..Setup::default() });
+    let mut backward = layer.backward;
+    backward.towers[0].d_input = backward.towers[0].saved.unwrap();
+    refuses!(run(&layer.memory, &Op::ActivationBackward(backward)), Error::Overlap { op: "activation_backward", .. });
+}
+
+#[test]
+fn extents_of_zero_and_missing_towers_are_refused() {
+    let shape = ActivationShape { activation: Activation::Relu, len: 7 };
+    let layer = unary(shape, Setup { images: IMAGES, ..Setup::default() });
+    let mut forward = layer.forward.clone();
+    forward.shape.len = 0;
+    refuses!(run(&layer.memory, &Op::ActivationForward(forward)), Error::Empty { op: "activation_forward" });
+    let mut forward = layer.forward;
+    forward.towers.clear();
+    refuses!(run(&layer.memory, &Op::ActivationForward(forward)), Error::Empty { op: "activation_forward" });
+}
+
+#[test]
 fn in_place_ends_at_the_border_of_a_tower() {
     let shape = ActivationShape { activation: Activation::Relu, len: 7 };
     let layer = unary(shape, Setup { images: IMAGES, towers: 2, ..Setup::default() });

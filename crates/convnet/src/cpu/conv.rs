@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::panels;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
-use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, SUM_BLOCK, WeightedShape};
+use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, WeightedShape, sum_blocks};
 
 /// Output pixels that a task takes at least, to make use of the weights that it reads.
 const TASK_PIXELS: usize = 512;
@@ -79,30 +79,14 @@ impl Correlation {
         let run = size * padding.channels;
         let mut blocks = Vec::new();
         for source in 0..sources {
-            let first_row = source * size * run;
-            if run <= SUM_BLOCK {
-                let together = SUM_BLOCK / run;
-                blocks.extend((0..size).step_by(together).map(|row| Terms {
-                    source,
-                    image_offset: row * padding.width * padding.channels,
-                    weight_row: first_row + row * run,
-                    run_rows: run,
-                    run_len: run,
-                    runs: together.min(size - row),
-                }));
-            } else {
-                let piece = run.div_ceil(run.div_ceil(SUM_BLOCK));
-                for row in 0..size {
-                    blocks.extend((0..run).step_by(piece).map(|start| Terms {
-                        source,
-                        image_offset: row * padding.width * padding.channels + start,
-                        weight_row: first_row + row * run + start,
-                        run_rows: 0,
-                        run_len: piece.min(run - start),
-                        runs: 1,
-                    }));
-                }
-            }
+            blocks.extend(sum_blocks(size, run).map(|block| Terms {
+                source,
+                image_offset: block.run * padding.width * padding.channels + block.start,
+                weight_row: (source * size + block.run) * run + block.start,
+                run_rows: run,
+                run_len: block.len,
+                runs: block.runs,
+            }));
         }
         let tile = tools.kernel.shape(columns);
         let windows = Vec::new();

@@ -13,7 +13,9 @@ use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
 use super::{Tools, panels};
-use crate::ops::{ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, WeightGradTower, WeightedShape};
+use crate::ops::{
+    ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, SumBlock, WeightGradTower, WeightedShape, sum_blocks,
+};
 
 pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvWeightGrad, images: usize) {
     let shape = &op.shape;
@@ -132,16 +134,11 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let ConvShape { channels, out_height, out_width, filters, size, stride, .. } = *self.shape;
-        // Output rows of a block; a row longer than a block is cut into pieces.
-        let rows_together = (SUM_BLOCK / out_width).max(1);
-        let piece = out_width.div_ceil(out_width.div_ceil(SUM_BLOCK));
         let width = self.tile.columns;
         let weights_in_row = size * channels;
         for (image, d_output) in self.d_output.chunks_exact(out_height * out_width * filters).enumerate() {
-            let starts = (0..out_height).step_by(rows_together);
-            let blocks = starts.flat_map(|y| (0..out_width).step_by(piece).map(move |x| (y, x)));
-            for (index, (y, x)) in blocks.enumerate() {
-                let (runs, run_len) = (rows_together.min(out_height - y), piece.min(out_width - x));
+            for (index, block) in sum_blocks(out_height, out_width).enumerate() {
+                let SumBlock { run: y, runs, start: x, len: run_len } = block;
                 let pixels = runs * run_len;
                 let pixel = |k: usize| ((y + k / run_len) * out_width + x + k % run_len) * filters;
                 for (panel, first) in self.panels.chunks_exact_mut(pixels * width).zip((0..filters).step_by(width)) {

@@ -12,15 +12,10 @@ use super::memory::Memory;
 use super::pad::with_buffer;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
 use super::{Tools, panels};
-use crate::ops::{FcForward, FcInputGrad, FcShape, FcWeightGrad, SUM_BLOCK};
+use crate::ops::{FcForward, FcInputGrad, FcShape, FcWeightGrad, SUM_BLOCK, SumBlock, sum_blocks};
 
 /// Rows of inputs or weights that a task of a gradient owns.
 const TASK_ROWS: usize = 96;
-
-/// Blocks of a sum over `len` terms: start and length.
-fn blocks(len: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..len).step_by(SUM_BLOCK).map(move |start| (start, SUM_BLOCK.min(len - start)))
-}
 
 pub(super) fn forward(tools: &Tools, memory: &Memory, op: &FcForward, images: usize) {
     let shape = op.shape;
@@ -79,7 +74,7 @@ impl WithSimd for ForwardTask<'_> {
         let width = self.tile.columns;
         let columns = width.min(outputs - self.first);
         let images = self.input.len() / inputs;
-        for (start, len) in blocks(inputs) {
+        for SumBlock { start, len, .. } in sum_blocks(1, inputs) {
             for (k, target) in self.panel.chunks_exact_mut(width).take(len).enumerate() {
                 target[..columns].copy_from_slice(&self.weight[(start + k) * outputs + self.first..][..columns]);
                 target[columns..].fill(0.0);
@@ -169,7 +164,7 @@ impl WithSimd for InputGradTask<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let width = self.tile.columns;
         let rows = self.weight.len() / self.outputs;
-        for (start, len) in blocks(self.outputs) {
+        for SumBlock { start, len, .. } in sum_blocks(1, self.outputs) {
             for first in (0..rows).step_by(self.tile.rows) {
                 let valid = self.tile.rows.min(rows - first);
                 let row = |r: usize| self.weight[(first + r.min(valid - 1)) * self.outputs + start..].as_ptr();
@@ -250,7 +245,7 @@ impl WithSimd for WeightGradTask<'_> {
         let rows = self.d_weight.len() / self.outputs;
         for first_column in (0..self.outputs).step_by(width) {
             for first in (0..rows).step_by(tile_rows) {
-                for (start, len) in blocks(self.images) {
+                for SumBlock { start, len, .. } in sum_blocks(1, self.images) {
                     let a = &self.a_panels[first * self.images + start * tile_rows..];
                     let block = Block {
                         a: std::array::from_fn::<_, MAX_ROWS, _>(|r| a[r.min(tile_rows - 1)..].as_ptr()),

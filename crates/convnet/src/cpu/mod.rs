@@ -85,11 +85,6 @@ impl Cpu {
         self.tools.threads.current_num_threads()
     }
 
-    /// The vector instructions in use, for people.
-    pub fn instructions(&self) -> String {
-        format!("{:?}", self.tools.arch).split('(').next().unwrap_or_default().to_string()
-    }
-
     /// Checks an operation against memory and step; what passes may be given to [`Memory`]'s unsafe methods.
     fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
         let images = self.step.images();

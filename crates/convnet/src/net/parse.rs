@@ -9,10 +9,12 @@ use super::{
 use crate::Error;
 use crate::ops::{Activation, Scaling, window_count};
 
-const LAYER_TYPES: &str =
-    "\"conv\", \"fc\", \"relu\", \"tanh\", \"lrn\", \"map_norm\", \"pool\", \"dropout\" or \"softmax\"";
+const LAYER_TYPES: [&str; 9] = ["conv", "fc", "relu", "tanh", "lrn", "map_norm", "pool", "dropout", "softmax"];
 /// Larger extents than any use; keeps products of a few of them inside usize.
 const MAX_EXTENT: usize = 1 << 16;
+/// More than any machine can hold or do; keeps products with a batch, and sums over layers, inside usize.
+const MAX_FLOATS: u128 = 1 << 40;
+const MAX_MULTIPLY_ADDS: u128 = 1 << 52;
 
 pub(super) fn net(source: &str, origin: &str, classes: Option<usize>) -> Result<Net, Error> {
     let table = source.parse().map_err(|error: toml::de::Error| {
@@ -25,6 +27,10 @@ pub(super) fn net(source: &str, origin: &str, classes: Option<usize>) -> Result<
     let towers = keys.count("towers", Some(1), 1, 64)?;
     let own_classes = keys.count("classes", None, 2, MAX_EXTENT)?;
     let classes = classes.unwrap_or(own_classes);
+    if !(2..=MAX_EXTENT).contains(&classes) {
+        let problem = format!("{classes} classes in the data; expected 2 to {MAX_EXTENT}");
+        return Err(keys.error("classes", problem));
+    }
     let augment = augment_rule(keys.table("augment", "[augment]".to_string())?)?;
     let mut training = training(keys.table("training", "[training]".to_string())?)?;
     training.schedules = keys.tables("schedule")?.into_iter().map(schedule).collect::<Result<_, _>>()?;
@@ -39,6 +45,7 @@ pub(super) fn net(source: &str, origin: &str, classes: Option<usize>) -> Result<
     for table in tables {
         let layer = layer(&net, table, &mut names)?;
         net.layers.push(layer);
+        check_size(&net, &keys)?;
     }
     check_end(&net, &keys)?;
     check_schedules(&net, &keys)?;
@@ -120,10 +127,10 @@ fn layer(net: &Net, mut keys: Keys, names: &mut HashSet<String>) -> Result<Layer
     if !names.insert(name.clone()) {
         return Err(keys.error("name", format!("\"{name}\" is taken by another layer; expected a name of its own")));
     }
-    let kind_name = keys.text("type", None)?;
+    let kind_name = keys.choice("type", None, &LAYER_TYPES.map(|name| (name, name)))?;
     let reads = keys.choice("reads", Some("own"), &[("own", Reads::Own), ("all", Reads::All)])?;
     let input = net.input_of(index);
-    let weighted = matches!(kind_name.as_str(), "conv" | "fc");
+    let weighted = matches!(kind_name, "conv" | "fc");
     let (towers, reads) =
         if weighted { (keys.count("towers", Some(net.towers), 1, net.towers)?, reads) } else { (input.towers, reads) };
     if reads == Reads::All && !weighted && kind_name != "lrn" {
@@ -138,7 +145,7 @@ fn layer(net: &Net, mut keys: Keys, names: &mut HashSet<String>) -> Result<Layer
         return Err(keys.error("reads", problem));
     }
 
-    let (kind, output) = match kind_name.as_str() {
+    let (kind, output) = match kind_name {
         "conv" => conv(&mut keys, input, towers)?,
         "fc" => fc(net, &mut keys, towers)?,
         "pool" => pool(&mut keys, input)?,
@@ -161,10 +168,7 @@ fn layer(net: &Net, mut keys: Keys, names: &mut HashSet<String>) -> Result<Layer
             let choices = [("test", Scaling::Test), ("train", Scaling::Train)];
             (Kind::Dropout { drop, scaling: keys.choice("scale", Some("test"), &choices)? }, input)
         }
-        "softmax" => (Kind::Softmax, input),
-        other => {
-            return Err(keys.error("type", format!("\"{other}\" is not allowed; expected {LAYER_TYPES}")));
-        }
+        _ => (Kind::Softmax, input),
     };
     keys.finish()?;
     Ok(Layer { name, reads, kind, output })
@@ -244,6 +248,26 @@ fn fits(keys: &Keys, size: usize, pad: usize, input: Extent) -> Result<(), Error
     let side = input.height.min(input.width) + 2 * pad;
     if size > side {
         return Err(keys.error("size", format!("{size} is not allowed; the padded input is only {side} pixels wide")));
+    }
+    Ok(())
+}
+
+/// Refuses a last layer that no machine could hold.
+fn check_size(net: &Net, keys: &Keys) -> Result<(), Error> {
+    let index = net.layers.len() - 1;
+    let (layer, input) = (&net.layers[index], net.input_of(index));
+    let product = |extents: &[usize]| extents.iter().map(|&extent| extent as u128).product::<u128>();
+    let Extent { height, width, channels, towers } = layer.output;
+    let terms = match layer.kind {
+        Kind::Conv { size, .. } => product(&[size, size, input.channels, input.towers]),
+        Kind::Fc { .. } => product(&[input.height, input.width, input.channels, input.towers]),
+        _ => 1,
+    };
+    let weights = terms * product(&[channels, towers]);
+    let largest = weights.max(product(&[height, width, channels, towers]));
+    if largest > MAX_FLOATS || weights * product(&[height, width]) > MAX_MULTIPLY_ADDS {
+        let problem = format!("layer \"{}\" has {largest} weights or outputs: too many for any machine", layer.name);
+        return Err(keys.error("layer", problem));
     }
     Ok(())
 }

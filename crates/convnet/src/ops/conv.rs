@@ -39,6 +39,10 @@ impl WeightedShape for ConvShape {
     const INPUT_GRAD: &'static str = "conv_input_grad";
     const WEIGHT_GRAD: &'static str = "conv_weight_grad";
 
+    fn is_proper(&self) -> bool {
+        self.input_len() > 0 && self.output_len() > 0 && self.size > 0 && self.stride > 0
+    }
+
     fn input_len(&self) -> usize {
         self.in_height * self.in_width * self.channels
     }

@@ -33,6 +33,10 @@ impl UnaryShape for LrnShape {
     const SAVED: Saved = Saved::Input;
     const IN_PLACE: bool = false;
 
+    fn is_proper(&self) -> bool {
+        self.input_len() > 0 && self.output_len() > 0 && self.size > 0
+    }
+
     fn input_len(&self) -> usize {
         self.pixels * self.channels
     }

@@ -30,6 +30,10 @@ impl UnaryShape for MapNormShape {
     const SAVED: Saved = Saved::Input;
     const IN_PLACE: bool = false;
 
+    fn is_proper(&self) -> bool {
+        self.input_len() > 0 && self.output_len() > 0 && self.size > 0
+    }
+
     fn input_len(&self) -> usize {
         self.height * self.width * self.channels
     }

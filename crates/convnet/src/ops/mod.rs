@@ -10,13 +10,17 @@
 //! - Spans that hold images may be longer than a step's images need; only the first `n` images are touched.
 //!
 //! # The order of sums
-//! - Forward: products are summed in blocks of at most [`SUM_BLOCK`] terms, each from zero by fused
-//!   multiply-adds in ascending order; block sums are added in order to one f32. The own tower's inputs come
-//!   first, then the other towers' in cyclic order.
-//! - Input gradient: one partial per consuming tower, each from zero in the same way; partials are added own
-//!   tower first, then cyclic.
-//! - Weight gradient: images are taken in groups of [`GRADIENT_GROUP`]; a group's sum runs over its images and
-//!   pixels in order; groups are added in order.
+//! Terms lie in runs: the pixels and maps under one row of a filter, the output pixels of one row, the inputs of a
+//! fully connected layer. [`sum_blocks`] cuts them into blocks of at most [`SUM_BLOCK`] terms. A block is summed from
+//! zero by fused multiply-adds in ascending order; block sums are added in order to one f32.
+//! - Forward: for each source, own tower first, then the others in cyclic order, the blocks of its terms: `size` runs
+//!   of `size * channels` for a convolution, one run of `inputs` for a fully connected layer. Then the bias.
+//! - Input gradient: one partial per consuming tower, each from zero: `size` runs of `size * filters`, or one run of
+//!   `outputs`. Partials are added own tower first, then cyclic.
+//! - Weight gradient of a convolution: images are taken in groups of [`GRADIENT_GROUP`]. A group sums, image by image,
+//!   the blocks of the output's pixels: `out_height` runs of `out_width`. Groups are added in order. Of a fully
+//!   connected layer: the blocks of one run, the whole batch.
+//! - Bias gradient: a running sum over images and pixels in order, for a convolution in groups as above.
 
 mod activation;
 mod augment;
@@ -52,14 +56,38 @@ use crate::Error;
 /// (a plain running sum over fc6's 9216 inputs would miss the parity limit of 2e-6), long ones save traffic.
 pub const SUM_BLOCK: usize = 256;
 
-/// Images in one group of a weight gradient's sum. Groups are what threads share out, so the size is fixed.
+/// Images in one group of a convolution's weight gradient. Groups are what threads share out, so the size is fixed.
 pub const GRADIENT_GROUP: usize = 16;
+
+/// A block of a sum: terms `start..start + len` of runs `run..run + runs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumBlock {
+    /// The first run.
+    pub run: usize,
+    /// How many runs; 1 where runs are longer than a block.
+    pub runs: usize,
+    /// The first term of each run.
+    pub start: usize,
+    /// Terms of each run.
+    pub len: usize,
+}
+
+/// Cuts a sum over `runs` runs of `len` terms into blocks, in order: as many whole runs as fit into [`SUM_BLOCK`]
+/// terms, or, where not even one does, each run into as few pieces as possible, all but the last of equal length.
+pub fn sum_blocks(runs: usize, len: usize) -> impl Iterator<Item = SumBlock> {
+    let together = (SUM_BLOCK / len.max(1)).max(1);
+    let piece = len.div_ceil(len.div_ceil(SUM_BLOCK).max(1)).max(1);
+    (0..runs).step_by(together).flat_map(move |run| {
+        let runs = together.min(runs - run);
+        (0..len).step_by(piece).map(move |start| SumBlock { run, runs, start, len: piece.min(len - start) })
+    })
+}
 
 /// What every operation tells about itself.
 pub trait Operation: Clone {
     /// The operation's name, as in the interface.
     const NAME: &'static str;
-    /// Whether an output may lie exactly on an input of the same tower.
+    /// Whether an output may lie exactly on the operand that is visited before it.
     const IN_PLACE: bool = false;
     /// Calls `f` with every span and how it is used.
     fn visit(&mut self, f: &mut dyn FnMut(Access, &mut Span));
@@ -82,11 +110,9 @@ pub trait Operation: Clone {
                 let (op, available) = (Self::NAME, available(span.region));
                 return Err(Error::OutOfRange { op, span: span.to_string(), available });
             }
-            // A tower's operands end with its output: what was read since the last output is this tower's.
-            let tower = spans[..i].iter().rposition(|(access, _)| *access == Access::Write).map_or(0, |last| last + 1);
             for (j, &(other_access, other)) in spans[..i].iter().enumerate() {
                 let written = access != Access::Read || other_access != Access::Read;
-                let in_place = Self::IN_PLACE && span == other && j >= tower && access == Access::Write;
+                let in_place = Self::IN_PLACE && span == other && j + 1 == i && access == Access::Write;
                 if written && span.overlaps(&other) && !in_place {
                     let (first, second) = (other.to_string(), span.to_string());
                     return Err(Error::Overlap { op: Self::NAME, first, second });
@@ -268,10 +294,36 @@ pub fn window_count(input: usize, pad: usize, size: usize, stride: usize, ceil: 
     count
 }
 
+/// Refuses operations with an extent of 0 or without towers.
+fn proper(op: &'static str, shape: bool, towers: usize) -> Result<(), Error> {
+    if shape && towers > 0 { Ok(()) } else { Err(Error::Empty { op }) }
+}
+
 fn expect(op: &'static str, what: &'static str, span: &Span, expected: usize) -> Result<(), Error> {
     if span.len == expected { Ok(()) } else { Err(Error::Shape { op, what, expected, got: span.len }) }
 }
 
 fn expect_images(op: &'static str, what: &'static str, span: &Span, expected: usize) -> Result<(), Error> {
     if span.len >= expected { Ok(()) } else { Err(Error::Shape { op, what, expected, got: span.len }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sum_blocks_take_every_term_once_in_order(runs in 1_usize..40, len in 1_usize..1500) {
+            let mut terms = Vec::new();
+            for block in sum_blocks(runs, len) {
+                prop_assert!(block.runs * block.len <= SUM_BLOCK);
+                for run in block.run..block.run + block.runs {
+                    terms.extend((block.start..block.start + block.len).map(|term| (run, term)));
+                }
+            }
+            let all: Vec<_> = (0..runs).flat_map(|run| (0..len).map(move |term| (run, term))).collect();
+            prop_assert_eq!(terms, all);
+        }
+    }
 }

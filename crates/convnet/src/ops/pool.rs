@@ -30,6 +30,10 @@ impl UnaryShape for PoolShape {
     const SAVED: Saved = Saved::Input;
     const IN_PLACE: bool = false;
 
+    fn is_proper(&self) -> bool {
+        self.input_len() > 0 && self.output_len() > 0 && self.size > 0 && self.stride > 0
+    }
+
     fn input_len(&self) -> usize {
         self.in_height * self.in_width * self.channels
     }

@@ -1,6 +1,6 @@
 //! Softmax with cross-entropy: multinomial logistic regression, the paper's objective.
 
-use super::{Access, Operation, Span, Step, expect_images};
+use super::{Access, Operation, Span, Step, expect_images, proper};
 use crate::Error;
 
 /// `p[c] = exp(z[c]) / sum of exp(z)`, `loss = -ln p[label]` per image.
@@ -30,6 +30,7 @@ impl Operation for SoftmaxForward {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        proper(Self::NAME, self.classes > 0, 1)?;
         expect_images(Self::NAME, "logits", &self.logits, images * self.classes)?;
         expect_images(Self::NAME, "probabilities", &self.probabilities, images * self.classes)?;
         expect_images(Self::NAME, "losses", &self.losses, images)?;
@@ -70,6 +71,7 @@ impl Operation for SoftmaxBackward {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        proper(Self::NAME, self.classes > 0, 1)?;
         expect_images(Self::NAME, "probabilities", &self.probabilities, images * self.classes)?;
         expect_images(Self::NAME, "d_logits", &self.d_logits, images * self.classes)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::{Access, Operation, Span, expect_images};
+use super::{Access, Operation, Span, expect_images, proper};
 use crate::Error;
 
 /// What the gradient of a layer needs from its forward pass.
@@ -31,6 +31,10 @@ pub trait UnaryShape: Copy + Debug + PartialEq {
     fn input_len(&self) -> usize;
     /// Floats of one image of the output.
     fn output_len(&self) -> usize;
+    /// Whether every extent is at least 1.
+    fn is_proper(&self) -> bool {
+        self.input_len() > 0 && self.output_len() > 0
+    }
     /// Towers that are computed together: an operation has a multiple of them.
     fn joined(&self) -> usize {
         1
@@ -67,6 +71,7 @@ impl<S: UnaryShape> Operation for UnaryForward<S> {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        proper(Self::NAME, self.shape.is_proper(), self.towers.len())?;
         expect_joined(Self::NAME, self.shape.joined(), self.towers.len())?;
         for tower in &self.towers {
             expect_images(Self::NAME, "input", &tower.input, images * self.shape.input_len())?;
@@ -119,6 +124,7 @@ impl<S: UnaryShape> Operation for UnaryBackward<S> {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        proper(Self::NAME, self.shape.is_proper(), self.towers.len())?;
         expect_joined(Self::NAME, self.shape.joined(), self.towers.len())?;
         for tower in &self.towers {
             match S::SAVED {

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::{Access, Activation, Operation, Span, expect, expect_images};
+use super::{Access, Activation, Operation, Span, expect, expect_images, proper};
 use crate::Error;
 
 /// The shape of one tower of a layer with weights.
@@ -22,6 +22,10 @@ pub trait WeightedShape: Copy + Debug + PartialEq {
     fn weight_len(&self) -> usize;
     /// Floats of the bias.
     fn bias_len(&self) -> usize;
+    /// Whether every extent is at least 1.
+    fn is_proper(&self) -> bool {
+        self.input_len() > 0 && self.output_len() > 0
+    }
 }
 
 /// Forward pass of all towers of a layer.
@@ -60,6 +64,7 @@ impl<S: WeightedShape> Operation for Forward<S> {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        proper(Self::NAME, self.shape.is_proper(), self.towers.len())?;
         for tower in &self.towers {
             same_count(Self::NAME, tower.inputs.len(), tower.weights.len())?;
             same_count(Self::NAME, self.towers[0].inputs.len(), tower.inputs.len())?;
@@ -105,6 +110,7 @@ impl<S: WeightedShape> Operation for InputGrad<S> {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        proper(Self::NAME, self.shape.is_proper(), self.sources.len())?;
         for source in &self.sources {
             same_count(Self::NAME, source.d_outputs.len(), source.weights.len())?;
             for (d_output, weight) in source.d_outputs.iter().zip(&source.weights) {
@@ -152,6 +158,7 @@ impl<S: WeightedShape> Operation for WeightGrad<S> {
     }
 
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
+        proper(Self::NAME, self.shape.is_proper(), self.towers.len())?;
         for tower in &self.towers {
             same_count(Self::NAME, tower.inputs.len(), tower.d_weights.len())?;
             same_count(Self::NAME, self.towers[0].inputs.len(), tower.inputs.len())?;
