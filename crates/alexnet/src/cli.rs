@@ -149,7 +149,7 @@ pub struct EvalArgs {
     /// Which network.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Folder with val/CLASS/*.jpg of the same classes [default: what the network was trained on]
+    /// Folder with train/CLASS and val/CLASS of the same classes; val is measured [default: that of the training]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Images computed at a time [default: the training batch]

@@ -7,7 +7,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use alexnet::checkpoint::{self, Checkpoint};
 use common::{Place, names, said};
+use convnet::cpu::Cpu;
+use convnet::run::Network;
 
 fn has(message: &str, parts: &[&str]) {
     for part in parts {
@@ -149,6 +152,29 @@ fn a_loss_that_is_no_number_ends_the_run() {
     has(&message, &["not finite", "epoch 1", "--lr"]);
     assert!(message.contains("conv1") || message.contains("fc"), "{message}");
     assert!(!place.path("run/last.safetensors.tmp").exists());
+}
+
+#[test]
+fn the_layer_of_the_first_number_that_is_not_finite_is_named() {
+    let place = Place::new();
+    let net = fs::read_to_string(place.path("tiny.toml")).unwrap().replace("fc2", "fc7");
+    fs::write(place.path("tiny.toml"), net).unwrap();
+    place.ok(&["train", "--net", "tiny.toml", "--max-steps", "1", "--out", "run"]);
+    // Weights that are finite, and whose layer is not.
+    let last = place.path("run/last.safetensors");
+    let Checkpoint { net, state, statistics, .. } = &Checkpoint::read(&last).unwrap();
+    let mut network = Network::for_training(net, state.settings.batch, Cpu::new(1).unwrap()).unwrap();
+    Checkpoint::read(&last).unwrap().restore(&mut network, true).unwrap();
+    for parameter in network.parameters().to_vec() {
+        if parameter.layer == "fc7" && !parameter.bias {
+            network.write(parameter.value, &vec![f32::MAX; parameter.value.len]).unwrap();
+        }
+    }
+    checkpoint::save(&last, state, statistics, &network).unwrap();
+    let before = fs::read(&last).unwrap();
+    let message = place.fails(1, &["train", "--resume", "run"]);
+    has(&message, &["the loss is not finite in epoch 1, step 2", "is in output of layer fc7", "--lr"]);
+    assert!(fs::read(&last).unwrap() == before);
 }
 
 #[test]

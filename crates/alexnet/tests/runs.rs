@@ -155,6 +155,34 @@ fn a_run_that_ended_before_its_copies_catches_up() {
 }
 
 #[test]
+fn a_rate_that_goes_up_again_is_warned_of() {
+    let place = Place::new();
+    let train = ["train", "--net", "tiny.toml", "--batch", "500", "--epochs", "2", "--out", "run"];
+    place.ok(&train);
+    // The rate fell after half of 2 epochs; of 8 the third is still in the first half.
+    let warned = |epochs: &str, steps: &str| {
+        let said = place.run(&["train", "--resume", "run", "--epochs", epochs, "--max-steps", steps]);
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        said.err.contains("the rate goes up again, from 0.0005 to 0.005")
+    };
+    assert!(!warned("3", "33") && warned("8", "34") && !warned("8", "35"));
+}
+
+#[test]
+fn a_run_goes_on_with_the_same_images_only() {
+    let place = Place::new();
+    place.make_data(&["red", "green"], 20, 3);
+    place.ok(&["train", "--data", "data", "--net", "tiny16.toml", "--batch", "16", "--max-steps", "2", "--out", "run"]);
+    // Elsewhere is the same.
+    fs::rename(place.path("data"), place.path("moved")).unwrap();
+    assert!(place.fails(1, &["train", "--resume", "run"]).contains("does not exist"));
+    place.ok(&["train", "--resume", "run", "--data", "moved/", "--max-steps", "4"]);
+    fs::rename(place.path("moved/train/red/000.png"), place.path("moved/train/red/100.png")).unwrap();
+    let error = place.fails(1, &["train", "--resume", "run"]);
+    assert!(error.contains("other ones") && error.contains("moved"), "{error}");
+}
+
+#[test]
 fn photographs_in_folders() {
     let place = Place::new();
     place.make_data(&["red", "green", "blue"], 40, 6);

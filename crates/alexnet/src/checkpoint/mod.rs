@@ -59,13 +59,40 @@ pub struct DataId {
     pub train: usize,
     /// Validation images.
     pub val: usize,
+    /// CRC-32 of all labels and names in their order, names relative to the folder. Older checkpoints have none.
+    #[serde(default)]
+    pub names: Option<u32>,
 }
 
 impl DataId {
     /// The identity of `data`, read from `folder`.
-    pub fn of(data: &Dataset, folder: Option<PathBuf>) -> DataId {
-        DataId { name: data.name.clone(), folder, train: data.train.len(), val: data.val.len() }
+    pub fn of(data: &Dataset, folder: Option<&Path>) -> DataId {
+        let mut hasher = crc32fast::Hasher::new();
+        for images in [&data.train, &data.val] {
+            for index in 0..images.len() {
+                let name = images.name(index);
+                hasher.update(&images.label(index).to_le_bytes());
+                hasher.update(relative(&name, folder).as_os_str().as_encoded_bytes());
+                hasher.update(&[0]);
+            }
+        }
+        DataId {
+            name: data.name.clone(),
+            // Absolute, so that a run can be gone on with from anywhere.
+            folder: folder.map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())),
+            train: data.train.len(),
+            val: data.val.len(),
+            names: Some(hasher.finalize()),
+        }
     }
+}
+
+/// An image's name without the folder, so that a folder that was moved is the same.
+fn relative<'a>(name: &'a str, folder: Option<&Path>) -> &'a Path {
+    let path = Path::new(name);
+    // Names are for people: what is no text is replaced in them.
+    let folder = folder.map(|folder| folder.to_string_lossy());
+    folder.and_then(|folder| path.strip_prefix(folder.as_ref()).ok()).unwrap_or(path)
 }
 
 /// What was chosen at the start of a run.

@@ -19,7 +19,13 @@ fn state() -> State {
     State {
         net,
         classes,
-        data: DataId { name: "demo".to_string(), folder: Some("a \"b\"/c".into()), train: 8000, val: 2000 },
+        data: DataId {
+            name: "demo".to_string(),
+            folder: Some("a \"b\"/c".into()),
+            train: 8000,
+            val: 2000,
+            names: Some(7),
+        },
         settings: Settings { seed: u64::MAX, batch: 4, epochs: 20, schedule: "short".to_string(), rate: Some(0.1) },
         position: Position {
             epoch: 3,
@@ -120,6 +126,33 @@ fn a_state_that_no_run_has_is_refused() {
     let error = Checkpoint::read(&path).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(ReadError::Foreign { .. })), "{error}");
     assert!(error.to_string().contains("batch"), "{error}");
+}
+
+#[test]
+fn data_is_known_by_labels_and_names() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a");
+    for file in ["train/x/1.png", "train/x/2.png", "train/y/1.png", "val/x/1.png"] {
+        fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+        fs::write(folder.join(file), "").unwrap();
+    }
+    let id = |folder: &Path| DataId::of(&Dataset::folder(folder, 8).unwrap(), Some(folder)).names.unwrap();
+    let first = id(&folder);
+    let moved = parent.path().join("b");
+    fs::rename(&folder, &moved).unwrap();
+    assert_eq!([id(&moved), id(&moved.join("")), id(&moved.join("../b/."))], [first; 3]);
+    fs::rename(moved.join("train/x/2.png"), moved.join("train/x/3.png")).unwrap();
+    let renamed = id(&moved);
+    assert_ne!(renamed, first);
+    // The same names in another order of labels.
+    fs::rename(moved.join("train/x/3.png"), moved.join("train/y/3.png")).unwrap();
+    assert!(![first, renamed].contains(&id(&moved)));
+}
+
+#[test]
+fn a_checkpoint_without_the_names_of_its_data_can_be_read() {
+    let id = serde_json::from_str::<DataId>(r#"{"name":"demo","folder":null,"train":8000,"val":2000}"#).unwrap();
+    assert_eq!(id.names, None);
 }
 
 #[test]

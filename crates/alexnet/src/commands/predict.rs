@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use super::model;
 use crate::cli::PredictArgs;
-use crate::console::{say, warn};
+use crate::console::{say, thousands, warn};
 use crate::evaluate::{Classifier, top};
 use crate::pictures::{self, Prediction};
 
@@ -16,10 +16,18 @@ const LABELS: usize = 5;
 /// # Errors
 /// When there is no model, or an image cannot be read; the others are shown before.
 pub fn run(args: &PredictArgs) -> Result<()> {
+    if args.out.is_dir() {
+        bail!("{} is a folder; give a file as --out", args.out.display());
+    }
     let mut model = model::open(&args.model, &args.device, Some(1))?;
     let side = model.checkpoint.net.augment.image;
     let classes = &model.checkpoint.state.classes;
     let mut classifier = Classifier::new(&mut model.network, &model.sampler, args.model.crops);
+    let most = pictures::most_predictions(side);
+    if args.images.len() > most {
+        let (all, out) = (thousands(args.images.len()), args.out.display());
+        warn(format_args!("{all} images are more than a picture holds: {out} will show the first {most}"));
+    }
     let mut items = Vec::new();
     let mut failed = 0;
     for path in &args.images {
@@ -36,7 +44,9 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         for (label, probability) in &top {
             say(format_args!("  {:>5.1} %  {label}", probability * 100.0));
         }
-        items.push(Prediction { rgb, side, truth: None, top });
+        if items.len() < most {
+            items.push(Prediction { rgb, side, truth: None, top });
+        }
     }
     if !items.is_empty() {
         pictures::predictions(&items, &args.out).with_context(|| "cannot draw the answer; give another --out")?;

@@ -3,7 +3,6 @@
 mod begin;
 mod resume;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -229,9 +228,4 @@ fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
     if let Some(image) = training::example(data, folder.path()) {
         say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
     }
-}
-
-/// The absolute path of a data folder, so that a run can be gone on with from anywhere.
-fn absolute(folder: &Path) -> PathBuf {
-    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }

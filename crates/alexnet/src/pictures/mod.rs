@@ -21,7 +21,7 @@ use image::{Rgb, RgbImage};
 
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
-pub use predictions::{Prediction, predictions};
+pub use predictions::{Prediction, most_predictions, predictions};
 
 /// The most pixels a picture may have: 300 predictions or 80,000 small filters.
 pub const MAX_PIXELS: u64 = 1 << 26;

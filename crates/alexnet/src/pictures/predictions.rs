@@ -6,7 +6,7 @@ use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
 use super::text::{self, Align, Style};
-use super::{Error, INK, fill_rect, output};
+use super::{Error, INK, MAX_PIXELS, fill_rect, output};
 
 const MARGIN: u32 = 36;
 const COLUMNS: usize = 4;
@@ -85,6 +85,15 @@ pub fn predictions(items: &[Prediction], path: &Path) -> Result<(), Error> {
         }
     }
     output::save(&canvas, path)
+}
+
+/// How many images of this side, without true labels, [`predictions`] can draw on one picture.
+pub fn most_predictions(side: usize) -> usize {
+    let side = shown_side(side);
+    let width = u64::from(2 * MARGIN - COLUMN_GAP + COLUMNS as u32 * (side + COLUMN_GAP));
+    let step_y = u64::from(side + NO_TRUTH + BARS as u32 * (BAR + BAR_GAP) + ROW_GAP);
+    let rows = (MAX_PIXELS / width - u64::from(2 * MARGIN - ROW_GAP)) / step_y;
+    rows as usize * COLUMNS
 }
 
 /// Where an item, or a part of it, is drawn.
@@ -245,6 +254,18 @@ mod tests {
         draw(&[item(3, None, &[])]);
         draw(&[item(3, Some(""), &[("", f32::NAN), ("x", -1.0), ("y", 2.0), ("z", f32::INFINITY)])]);
         draw(&[item(3, None, &[("x", 0.1); 9])]);
+    }
+
+    #[test]
+    fn as_many_as_can_be_drawn_are() {
+        for side in [32, 256] {
+            let most = most_predictions(side);
+            let mut items = vec![item(side, None, &TOP); most];
+            draw(&items);
+            items.push(item(side, None, &TOP));
+            let error = predictions(&items, Path::new("missing/predictions.png")).unwrap_err();
+            assert!(matches!(error, Error::TooLarge { .. }), "{most}: {error}");
+        }
     }
 
     #[test]

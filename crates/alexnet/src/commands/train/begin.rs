@@ -3,7 +3,7 @@
 use anyhow::Result;
 use convnet::net::Net;
 
-use super::{Start, absolute};
+use super::Start;
 use crate::checkpoint::{DataId, Position, Settings, State};
 use crate::cli::TrainArgs;
 use crate::commands::open_data;
@@ -32,7 +32,7 @@ pub(super) fn prepare(args: &TrainArgs) -> Result<Start> {
     let state = State {
         net: source,
         classes: data.classes.clone(),
-        data: DataId::of(&data, args.data.as_deref().map(absolute)),
+        data: DataId::of(&data, args.data.as_deref()),
         settings,
         position: Position::default(),
         history: Vec::new(),

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use convnet::net::Net;
 
-use super::{Start, absolute};
+use super::Start;
 use crate::checkpoint::{self, Checkpoint, DataId, State};
 use crate::cli::TrainArgs;
 use crate::commands::{check_classes, open_data};
@@ -24,8 +25,8 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
     {
         bail!("{} was trained with net {}, which is not {name}; leave --net out", path.display(), net.name);
     }
-    let folder = args.data.as_deref().map(absolute).or(state.data.folder.clone());
-    let data = open_data(folder.as_deref(), net.augment.image, &net.name)?;
+    let folder = args.data.as_deref().or(state.data.folder.as_deref());
+    let data = open_data(folder, net.augment.image, &net.name)?;
     check_classes(&data, &state.classes, &path)?;
     let id = DataId::of(&data, folder);
     if (id.train, id.val) != (state.data.train, state.data.val) {
@@ -40,7 +41,22 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
             state.data.val
         );
     }
+    match state.data.names {
+        None => warn(format_args!(
+            "{} does not know the names of its images: whether data {} has the same ones cannot be checked",
+            path.display(),
+            data.name
+        )),
+        names if names != id.names => bail!(
+            "data {} has as many images as {} was trained on, but other ones: their names, order or labels differ. \
+             Bring the data back, or begin a new run",
+            data.name,
+            path.display()
+        ),
+        _ => {}
+    }
     state.data = id;
+    let recorded = recorded_rate(&net, &state)?;
     state.settings.epochs = args.epochs.unwrap_or(state.settings.epochs);
     let settings = &state.settings;
     let (epoch, steps) = (state.position.epoch, state.position.steps);
@@ -59,6 +75,14 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
     }
     if args.max_steps.is_some_and(|most| most <= steps) {
         bail!("{} has {steps} steps already; give --max-steps above that, it counts the whole run", path.display());
+    }
+    let rate = schedule.rates(epoch, &state.errors()).weights;
+    // Not by the rounding of a product.
+    if let Some(before) = recorded.filter(|before| rate > before * 1.000_001) {
+        warn(format_args!(
+            "with {} epochs the schedule is back at an earlier stage: the rate goes up again, from {before} to {rate}",
+            settings.epochs
+        ));
     }
     let folder = folder_of(args, &path, &net.name)?;
     say(format_args!("going on from {} (epoch {}, step {})", path.display(), epoch + 1, state.position.step));
@@ -81,6 +105,16 @@ fn folder_of(args: &TrainArgs, path: &Path, net: &str) -> Result<RunFolder> {
         );
     }
     RunFolder::reopen(own)
+}
+
+/// The rate that the run had last: in the epoch it is in, or in the one before; none before its first step.
+fn recorded_rate(net: &Net, state: &State) -> Result<Option<f64>> {
+    let State { settings, position, .. } = state;
+    if position.step == 0 {
+        return Ok(state.history.last().map(|record| record.rate));
+    }
+    let schedule = Schedule::new(net, &settings.schedule, settings.epochs, settings.rate)?;
+    Ok(Some(schedule.rates(position.epoch, &state.errors()).weights))
 }
 
 fn folder_of_checkpoint(path: &Path) -> &Path {
