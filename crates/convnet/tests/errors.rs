@@ -1,4 +1,5 @@
 //! What a device refuses, and that a refused operation changes nothing.
+//! Long: one list, a case for each thing that is refused.
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
