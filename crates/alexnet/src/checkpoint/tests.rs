@@ -1,6 +1,7 @@
 //! A run that is saved and read again.
 
 use convnet::cpu::Cpu;
+use std::fs;
 
 use super::*;
 use crate::nets;
