@@ -94,17 +94,11 @@ impl Correlation {
             Correlation { padding, sources, size, out_height, out_width, columns, tile, blocks, windows };
         for image in 0..correlation.images_per_task() {
             for y in 0..out_height {
-                let row = image * correlation.image_stride() + y * stride * padding.width * padding.channels;
+                let row = image * padding.stride() + y * stride * padding.width * padding.channels;
                 correlation.windows.extend((0..out_width).map(|x| row + x * stride * padding.channels));
             }
         }
         correlation
-    }
-
-    /// Floats between the padded images of a task.
-    fn image_stride(&self) -> usize {
-        let Padding { in_height, in_width, channels, .. } = self.padding;
-        if self.padding.is_none() { in_height * in_width * channels } else { self.padding.len() }
     }
 
     /// Rows of the packed weights.
@@ -122,23 +116,6 @@ impl Correlation {
 
     fn images_per_task(&self) -> usize {
         TASK_PIXELS.div_ceil(self.out_height * self.out_width)
-    }
-
-    /// Floats that [`Correlation::pad`] needs for `images` images.
-    fn padded_len(&self, images: usize) -> usize {
-        if self.padding.is_none() { 0 } else { images * self.padding.len() }
-    }
-
-    /// The padded images of one source: in `buffer`, or `source` itself where there is nothing to pad.
-    fn pad<'a>(&self, images: usize, source: &'a [f32], buffer: &'a mut [f32]) -> &'a [f32] {
-        if self.padding.is_none() {
-            return source;
-        }
-        let Padding { in_height, in_width, channels, .. } = self.padding;
-        let targets = buffer.chunks_exact_mut(self.padding.len());
-        let pairs = source.chunks_exact(in_height * in_width * channels).zip(targets);
-        pairs.take(images).for_each(|(image, target)| self.padding.apply(image, target));
-        buffer
     }
 }
 
@@ -239,15 +216,15 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op
     let work = |(index, outputs): (usize, Vec<&mut [f32]>)| {
         let first = index * per_task;
         let count = per_task.min(images - first);
-        with_buffer(inputs.len() * correlation.padded_len(count), |buffer| {
-            let mut buffers = buffer.chunks_exact_mut(correlation.padded_len(count).max(1));
+        with_buffer(inputs.len() * correlation.padding.buffer_len(count), |buffer| {
+            let mut buffers = buffer.chunks_exact_mut(correlation.padding.buffer_len(count).max(1));
             let padded: Vec<&[f32]> = inputs
                 .iter()
                 .map(|&span| {
                     // SAFETY: inputs are only read.
                     let input = unsafe { memory.slice(span, images * shape.input_len()) };
                     let target = buffers.next().unwrap_or_default();
-                    correlation.pad(count, &input[first * shape.input_len()..], target)
+                    correlation.padding.images(count, &input[first * shape.input_len()..], target)
                 })
                 .collect();
             for (tower, output) in outputs.into_iter().enumerate() {
@@ -288,13 +265,13 @@ pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>,
         let work = |(index, output): (usize, &mut [f32])| {
             let first = index * per_task;
             let count = per_task.min(images - first);
-            let padded_len = correlation.padded_len(count);
+            let padded_len = correlation.padding.buffer_len(count);
             with_buffer(padded_len + output.len(), |buffer| {
                 let (buffer, partial) = buffer.split_at_mut(padded_len);
                 for (consumer, &span) in source.d_outputs.iter().enumerate() {
                     // SAFETY: gradients of outputs are only read.
                     let d_output = unsafe { memory.slice(span, images * shape.output_len()) };
-                    let padded = correlation.pad(count, &d_output[first * shape.output_len()..], buffer);
+                    let padded = correlation.padding.images(count, &d_output[first * shape.output_len()..], buffer);
                     let panels = &scratch[consumer * panels_len..][..panels_len];
                     let target = if consumer == 0 { &mut *output } else { &mut *partial };
                     let sources = &[padded];

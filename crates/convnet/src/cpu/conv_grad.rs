@@ -35,7 +35,7 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
     let panels_len = panels::len(tile, SUM_BLOCK, shape.filters);
     let work = |(group, results): (usize, &mut Vec<&mut [f32]>)| {
         let images = group * GRADIENT_GROUP..images.min((group + 1) * GRADIENT_GROUP);
-        let padded_len = images.len() * padding.len();
+        let padded_len = padding.buffer_len(images.len());
         with_buffer(padded_len + panels_len, |buffer| {
             let (buffer, panels) = buffer.split_at_mut(padded_len);
             let mut results = results.iter_mut();
@@ -48,14 +48,8 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
                 let d_output = of_group(tower.d_output, shape.output_len());
                 for &input in &tower.inputs {
                     let input = of_group(input, shape.input_len());
-                    let (pixels, image_stride) = if padding.is_none() {
-                        (input, shape.input_len())
-                    } else {
-                        let targets = buffer.chunks_exact_mut(padding.len());
-                        let pairs = input.chunks_exact(shape.input_len()).zip(targets);
-                        pairs.for_each(|(image, target)| padding.apply(image, target));
-                        (&*buffer, padding.len())
-                    };
+                    let pixels = padding.images(images.len(), input, buffer);
+                    let image_stride = padding.stride();
                     let Some(d_weight) = results.next() else { return };
                     let row_len = padding.width * padding.channels;
                     tools.kernel.run(Task { shape, tile, pixels, image_stride, row_len, d_output, panels, d_weight });

@@ -38,17 +38,42 @@ impl Padding {
     }
 
     /// Floats of a padded image.
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.height * self.width * self.channels
     }
 
+    /// Floats that [`Padding::images`] needs as a buffer for `count` images.
+    pub(super) fn buffer_len(&self, count: usize) -> usize {
+        if self.is_none() { 0 } else { count * self.len() }
+    }
+
     /// Whether padding changes nothing, apart from pixels that no window reaches.
-    pub(super) fn is_none(&self) -> bool {
+    fn is_none(&self) -> bool {
         self.before == 0 && self.spread == 1 && self.height <= self.in_height && self.width == self.in_width
     }
 
+    /// Floats of an image before padding.
+    fn image_len(&self) -> usize {
+        self.in_height * self.in_width * self.channels
+    }
+
+    /// Floats between the images that [`Padding::images`] gives.
+    pub(super) fn stride(&self) -> usize {
+        if self.is_none() { self.image_len() } else { self.len() }
+    }
+
+    /// The first `count` images of `source`, padded: in `buffer`, or `source` itself where there is nothing to pad.
+    pub(super) fn images<'a>(&self, count: usize, source: &'a [f32], buffer: &'a mut [f32]) -> &'a [f32] {
+        if self.is_none() {
+            return source;
+        }
+        let pairs = source.chunks_exact(self.image_len()).zip(buffer.chunks_exact_mut(self.len()));
+        pairs.take(count).for_each(|(image, target)| self.apply(image, target));
+        buffer
+    }
+
     /// Writes the padded image.
-    pub(super) fn apply(&self, image: &[f32], padded: &mut [f32]) {
+    fn apply(&self, image: &[f32], padded: &mut [f32]) {
         let Padding { in_height, in_width, channels, height, width, before, spread } = *self;
         padded.fill(0.0);
         let skip = before.min(0).unsigned_abs().div_ceil(spread);
