@@ -81,4 +81,18 @@ pub enum Error {
         /// Bytes asked for.
         bytes: usize,
     },
+    /// A driver call failed.
+    #[error(transparent)]
+    Driver(#[from] crate::device::DriverError),
+    /// There is no GPU code in this program.
+    #[error("this program was built without GPU kernels; run `cargo xtask build-ptx` and build it again")]
+    NoKernels,
+    /// The GPU device does not do this.
+    #[error("{op} on a GPU: {problem}")]
+    Unsupported {
+        /// The operation.
+        op: &'static str,
+        /// What is not done.
+        problem: String,
+    },
 }

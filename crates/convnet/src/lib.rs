@@ -7,6 +7,7 @@
 //! - [`plan`]: compiles a net into memory and an ordered list of operations.
 //! - [`run`]: steps a plan on a device: forward, backward, update.
 //! - [`cpu`]: the device for every machine. [`naive`]: the slow f64 twin that tests compare with.
+//! - [`cuda`]: the GPU as a device, over [`mod@device`]: contexts, streams, memory, kernels.
 //! - [`augment`] and [`philox`]: crops, flips, colour noise, and the counter-based randomness behind them.
 //!
 //! Invariants:
@@ -17,6 +18,8 @@
 
 pub mod augment;
 pub mod cpu;
+pub mod cuda;
+pub mod device;
 mod error;
 pub mod naive;
 pub mod net;

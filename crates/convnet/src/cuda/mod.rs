@@ -1,0 +1,209 @@
+//! The operations on a GPU: one safe launcher per kernel, in the file of its operation.
+//!
+//! A launcher has checked shapes from [`crate::ops::Operation::check`], computes the grid from the kernel's own
+//! constants, and passes each operand as the base of its region and an offset in elements.
+
+mod memory;
+
+use std::collections::HashMap;
+
+use crate::Error;
+use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
+use crate::ops::{
+    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
+    MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+};
+use memory::Memory;
+
+/// The kernels that were there when this was built: (architecture, PTX).
+const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
+
+/// A GPU as a device.
+pub struct Cuda {
+    memory: Memory,
+    step: Step,
+    /// Partial sums of split reductions; grows to the largest and stays.
+    scratch: Option<Buffer>,
+    functions: HashMap<&'static str, Function>,
+    /// Keeps the functions alive.
+    _module: Module,
+    stream: Stream,
+    context: Context,
+}
+
+impl Cuda {
+    /// The card with this number.
+    ///
+    /// # Errors
+    /// [`Error::Driver`], and [`Error::NoKernels`] when this was built without kernels.
+    pub fn new(ordinal: u32) -> Result<Cuda, Error> {
+        let (_, ptx) = PTX.first().ok_or(Error::NoKernels)?;
+        let context = Context::new(ordinal)?;
+        let module = Module::load(&context, ptx)?;
+        let mut functions = HashMap::new();
+        for kernel in &kernels_gpu::KERNELS {
+            functions.insert(kernel.name, module.function(kernel)?);
+        }
+        let stream = Stream::new(&context)?;
+        let memory = Memory::new(&context)?;
+        Ok(Cuda { memory, step: Step::default(), scratch: None, functions, _module: module, stream, context })
+    }
+
+    /// Checks an operation against memory and step, and gives the number of images.
+    fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
+        let images = self.step.images();
+        if images == 0 {
+            return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
+        }
+        op.check(images, &|region| self.memory.len(region))?;
+        Ok(images)
+    }
+
+    /// Launches a kernel on the stream of the step.
+    ///
+    /// # Safety
+    /// As [`Stream::launch`]: the arguments keep the kernel's contract.
+    unsafe fn launch(
+        &self,
+        kernel: &'static kernels_gpu::Kernel,
+        grid: [u32; 3],
+        arguments: &[Argument<'_>],
+    ) -> Result<(), Error> {
+        // SAFETY: the caller's word; the memory is the device's own and lives as long.
+        Ok(unsafe { self.stream.launch(self.functions[kernel.name], grid, arguments) }?)
+    }
+
+    /// At least `bytes` of scratch memory; contents do not outlive the operation.
+    fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
+        if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
+            self.stream.synchronize()?;
+            self.scratch = None;
+            self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
+        }
+        Ok(self.scratch.as_ref().map_or(0, Buffer::address))
+    }
+}
+
+impl Device for Cuda {
+    fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
+        self.stream.synchronize()?;
+        self.memory.reserve(region, len)
+    }
+
+    fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
+        self.stream.synchronize()?;
+        self.memory.write(span, data)
+    }
+
+    fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
+        self.stream.synchronize()?;
+        self.memory.read(span, data)
+    }
+
+    fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
+        step.check()?;
+        std::mem::swap(&mut self.step, step);
+        Ok(())
+    }
+
+    fn augment(&mut self, op: &Augment) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: Augment::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: ConvForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn conv_input_grad(&mut self, op: &ConvInputGrad) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: ConvInputGrad::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn conv_weight_grad(&mut self, op: &ConvWeightGrad) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: ConvWeightGrad::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn fc_forward(&mut self, op: &FcForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: FcForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn fc_input_grad(&mut self, op: &FcInputGrad) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: FcInputGrad::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn fc_weight_grad(&mut self, op: &FcWeightGrad) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: FcWeightGrad::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: ActivationForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn activation_backward(&mut self, op: &ActivationBackward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: ActivationBackward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn lrn_forward(&mut self, op: &LrnForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: LrnForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: LrnBackward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: MapNormForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn map_norm_backward(&mut self, op: &MapNormBackward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: MapNormBackward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn pool_forward(&mut self, op: &PoolForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: PoolForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn pool_backward(&mut self, op: &PoolBackward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: PoolBackward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn dropout_forward(&mut self, op: &DropoutForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: DropoutForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn dropout_backward(&mut self, op: &DropoutBackward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: DropoutBackward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn softmax_forward(&mut self, op: &SoftmaxForward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: SoftmaxForward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: SoftmaxBackward::NAME, problem: "there is no kernel yet".to_string() })
+    }
+
+    fn update(&mut self, op: &Update) -> Result<(), Error> {
+        let _images = self.check(op)?;
+        Err(Error::Unsupported { op: Update::NAME, problem: "there is no kernel yet".to_string() })
+    }
+}

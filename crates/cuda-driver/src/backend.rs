@@ -1,0 +1,114 @@
+//! Which driver answers.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use libloading::Library;
+
+/// The variable that chooses the driver where the program does not: `sim:N` for N simulated devices.
+const VARIABLE: &str = "ALEXNET_CUDA";
+/// The real driver's name.
+const LIBRARY: &str = "libcuda.so.1";
+/// Most simulated devices: peer access is a bit mask.
+const MOST_DEVICES: u32 = 16;
+
+/// A driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// `libcuda.so.1`.
+    Library,
+    /// [`cuda_sim::driver`].
+    Simulator {
+        /// How many devices it shows.
+        devices: u32,
+    },
+}
+
+/// Why there is no driver.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The real driver cannot be loaded.
+    #[error("no CUDA driver: {reason}; install NVIDIA's driver, or set {VARIABLE}=sim:1 for a simulated device")]
+    NoLibrary {
+        /// The loader's words.
+        reason: String,
+    },
+    /// The variable is not understood.
+    #[error("{VARIABLE}={value}: expected sim:N with N from 1 to {MOST_DEVICES}")]
+    Variable {
+        /// Its value.
+        value: String,
+    },
+    /// Another driver answers already.
+    #[error("the driver is chosen already: {chosen:?}")]
+    Chosen {
+        /// Which.
+        chosen: Backend,
+    },
+}
+
+pub(crate) enum Driver {
+    Library(Library),
+    Simulator,
+}
+
+type Opened = Result<(Backend, Driver), BackendError>;
+
+static WISH: Mutex<Option<Backend>> = Mutex::new(None);
+static OPENED: OnceLock<Opened> = OnceLock::new();
+
+/// Chooses the driver of this process, whatever the environment says.
+///
+/// # Errors
+/// When another one has answered a call already.
+pub fn choose(backend: Backend) -> Result<(), BackendError> {
+    *WISH.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
+    match OPENED.get() {
+        Some(Ok((chosen, _))) if *chosen != backend => Err(BackendError::Chosen { chosen: *chosen }),
+        _ => Ok(()),
+    }
+}
+
+/// The driver that answers; opens it if no call has yet.
+///
+/// # Errors
+/// When there is none.
+pub fn backend() -> Result<Backend, BackendError> {
+    opened().as_ref().map(|(backend, _)| *backend).map_err(Clone::clone)
+}
+
+pub(crate) fn driver() -> Option<&'static Driver> {
+    opened().as_ref().ok().map(|(_, driver)| driver)
+}
+
+fn opened() -> &'static Opened {
+    OPENED.get_or_init(|| {
+        let wish = *WISH.lock().unwrap_or_else(PoisonError::into_inner);
+        let backend = match (wish, std::env::var(VARIABLE)) {
+            (Some(backend), _) => backend,
+            (None, Ok(value)) if !value.is_empty() => parse(&value)?,
+            (None, _) => Backend::Library,
+        };
+        let driver = match backend {
+            Backend::Library => Driver::Library(load()?),
+            Backend::Simulator { devices } => {
+                cuda_sim::driver::start(devices);
+                Driver::Simulator
+            }
+        };
+        Ok((backend, driver))
+    })
+}
+
+fn parse(value: &str) -> Result<Backend, BackendError> {
+    let devices = value.strip_prefix("sim:").and_then(|count| count.parse().ok());
+    match devices.filter(|count| (1..=MOST_DEVICES).contains(count)) {
+        Some(devices) => Ok(Backend::Simulator { devices }),
+        None => Err(BackendError::Variable { value: value.to_string() }),
+    }
+}
+
+fn load() -> Result<Library, BackendError> {
+    // SAFETY: loading the driver runs its initialisers, which its vendor made for that.
+    unsafe { Library::new(LIBRARY) }.map_err(|error| BackendError::NoLibrary { reason: error.to_string() })
+}
