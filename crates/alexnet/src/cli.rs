@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
+use crate::device::Choice;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,21 +57,12 @@ pub struct NetArgs {
     pub batch: Option<usize>,
 }
 
-/// Where to compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DeviceChoice {
-    /// The best there is
-    Auto,
-    /// The processor
-    Cpu,
-}
-
 /// What every command that runs a network asks for.
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
-    /// Where to compute
-    #[arg(long, value_enum, default_value = "auto")]
-    pub device: DeviceChoice,
+    /// Where to compute: auto, cpu, cuda:N, or sim:N for a simulated GPU (very slow)
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: Choice,
     /// Threads to compute with; the result does not depend on it [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,

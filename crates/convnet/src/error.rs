@@ -84,6 +84,12 @@ pub enum Error {
     /// A driver call failed.
     #[error(transparent)]
     Driver(#[from] crate::device::DriverError),
+    /// There is no CUDA driver.
+    #[error(transparent)]
+    Backend(#[from] cuda_driver::BackendError),
+    /// There is a driver, but no card.
+    #[error("the CUDA driver finds no device")]
+    NoDevice,
     /// There is no GPU code in this program.
     #[error("this program was built without GPU kernels; run `cargo xtask build-ptx` and build it again")]
     NoKernels,

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::net::Net;
-use crate::ops::{Access, Device, Op, Region, Span, Step};
+use crate::ops::{Access, Device, List, Op, Region, Span, Step};
 use crate::philox::{self, Use};
 use crate::plan::{Mode, Parameter, Plan, Planned};
 
@@ -175,14 +175,11 @@ impl<D: Device> Network<D> {
         let images = check(plan, step)?;
         self.device.begin(step)?;
         self.images = images;
-        for planned in &plan.forward {
-            self.device.run(&planned.op)?;
-        }
+        self.device.run_list(List::Forward, &mut plan.forward.iter().map(|planned| &planned.op))?;
         let outcome = outcome(&self.device, plan, images)?;
         if outcome.loss.is_finite() {
-            for planned in plan.backward.iter().chain(&plan.update) {
-                self.device.run(&planned.op)?;
-            }
+            let backward = plan.backward.iter().chain(&plan.update);
+            self.device.run_list(List::Backward, &mut backward.map(|planned| &planned.op))?;
         }
         Ok(outcome)
     }
@@ -195,9 +192,7 @@ impl<D: Device> Network<D> {
         let images = check(&self.inference, step)?;
         self.device.begin(step)?;
         self.images = images;
-        for planned in &self.inference.forward {
-            self.device.run(&planned.op)?;
-        }
+        self.device.run_list(List::Inference, &mut self.inference.forward.iter().map(|planned| &planned.op))?;
         outcome(&self.device, &self.inference, images)
     }
 

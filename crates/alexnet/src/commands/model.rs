@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use convnet::augment::Sampler;
-use convnet::cpu::Cpu;
+use convnet::ops::Device;
 use convnet::run::Network;
 
 use crate::checkpoint::Checkpoint;
@@ -15,7 +15,7 @@ pub(super) struct Model {
     /// Where it comes from.
     pub(super) checkpoint: Checkpoint,
     /// It.
-    pub(super) network: Network<Cpu>,
+    pub(super) network: Network<Box<dyn Device>>,
     /// How images become its inputs.
     pub(super) sampler: Sampler,
 }
@@ -28,8 +28,8 @@ pub(super) fn open(args: &ModelArgs, device: &DeviceArgs, batch: Option<usize>) 
     };
     let checkpoint = Checkpoint::read(&path)?;
     let batch = batch.unwrap_or(checkpoint.state.settings.batch);
-    let (cpu, _) = device::open(device)?;
-    let mut network = Network::for_inference(&checkpoint.net, batch, cpu)?;
+    let (device, _) = device::open(device)?;
+    let mut network = Network::for_inference(&checkpoint.net, batch, device)?;
     checkpoint.restore(&mut network, false)?;
     let statistics = &checkpoint.statistics;
     let sampler = Sampler::new(&checkpoint.net.augment, statistics.eigenvalues, statistics.eigenvectors);

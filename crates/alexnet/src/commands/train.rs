@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use convnet::net::Net;
+use convnet::ops::Device;
 use convnet::run::Network;
 use dataset::{Dataset, Statistics};
 use serde_json::json;
@@ -60,12 +61,12 @@ impl Start {
         &mut self,
         args: &TrainArgs,
         interrupt: &Interrupt,
-    ) -> Result<Option<(Network<convnet::cpu::Cpu>, Statistics, Skips)>> {
-        let (cpu, device_words) = device::open(&args.device)?;
+    ) -> Result<Option<(Network<Box<dyn Device>>, Statistics, Skips)>> {
+        let (device, device_words) = device::open(&args.device)?;
         self.introduce(&device_words);
         let settings = &self.state.settings;
         let schedule = Schedule::new(&self.net, &settings.schedule, settings.epochs, settings.rate)?;
-        let mut network = Network::for_training(&self.net, settings.batch, cpu)?;
+        let mut network = Network::for_training(&self.net, settings.batch, device)?;
         let mut skips = Skips::new("training", self.data.train.len());
         // Taken, since its numbers need as much memory as the network has.
         let statistics = match self.checkpoint.take() {
@@ -136,7 +137,7 @@ impl Start {
         self,
         args: &TrainArgs,
         interrupt: &Interrupt,
-        network: Network<convnet::cpu::Cpu>,
+        network: Network<Box<dyn Device>>,
         statistics: &Statistics,
         skips: Skips,
     ) -> Result<ExitCode> {

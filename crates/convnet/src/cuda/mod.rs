@@ -19,6 +19,29 @@ use memory::Memory;
 /// The kernels that were there when this was built: (architecture, PTX).
 const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
+/// Makes the driver a simulated one with `devices` devices, unless a driver has been called already.
+///
+/// # Errors
+/// [`Error::Backend`] when another one has.
+pub fn simulate(devices: u32) -> Result<(), Error> {
+    Ok(cuda_driver::choose(cuda_driver::Backend::Simulator { devices })?)
+}
+
+/// Whether there is a card that this program can compute on: its name, or why not.
+///
+/// # Errors
+/// Why not: no driver, no card, no kernels.
+pub fn available() -> Result<String, Error> {
+    cuda_driver::backend()?;
+    if PTX.is_empty() {
+        return Err(Error::NoKernels);
+    }
+    match Context::count()? {
+        0 => Err(Error::NoDevice),
+        _ => Ok(Context::new(0)?.name()?),
+    }
+}
+
 /// A GPU as a device.
 pub struct Cuda {
     memory: Memory,
@@ -48,6 +71,14 @@ impl Cuda {
         let stream = Stream::new(&context)?;
         let memory = Memory::new(&context)?;
         Ok(Cuda { memory, step: Step::default(), scratch: None, functions, _module: module, stream, context })
+    }
+
+    /// The card's name.
+    ///
+    /// # Errors
+    /// Those of the driver.
+    pub fn name(&self) -> Result<String, Error> {
+        Ok(self.context.name()?)
     }
 
     /// Checks an operation against memory and step, and gives the number of images.

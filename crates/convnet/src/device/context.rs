@@ -42,6 +42,16 @@ impl Context {
         self.ordinal
     }
 
+    /// The card's name.
+    ///
+    /// # Errors
+    /// Those of the driver.
+    pub fn name(&self) -> Result<String, DriverError> {
+        cust::device::Device::get_device(self.ordinal)
+            .and_then(|device| device.name())
+            .doing(|| format!("asking for the name of device {}", self.ordinal))
+    }
+
     /// Makes it current on this thread.
     pub(crate) fn bind(&self) -> Result<(), DriverError> {
         CurrentContext::set_current(&*self.inner).doing(|| format!("binding device {}", self.ordinal))

@@ -165,6 +165,17 @@ impl Step {
     }
 }
 
+/// The lists of operations that a network runs again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum List {
+    /// The forward pass of a training step.
+    Forward,
+    /// The gradients and updates of a training step.
+    Backward,
+    /// A forward pass without dropout.
+    Inference,
+}
+
 macro_rules! operations {
     ($($(#[$doc:meta])* $op:ident => $method:ident),* $(,)?) => {
         /// One operation of a plan.
@@ -233,6 +244,46 @@ macro_rules! operations {
             /// As the operation's own method.
             fn run(&mut self, op: &Op) -> Result<(), Error> {
                 match op { $(Op::$op(op) => self.$method(op),)* }
+            }
+
+            /// Runs operations in order. A device may keep what it prepares for a list: it has the same operations
+            /// every time.
+            ///
+            /// # Errors
+            /// Those of the operations.
+            fn run_list(&mut self, _list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+                for op in operations {
+                    self.run(op)?;
+                }
+                Ok(())
+            }
+        }
+
+        impl<D: Device + ?Sized> Device for Box<D> {
+            fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
+                (**self).reserve(region, len)
+            }
+
+            fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
+                (**self).write(span, data)
+            }
+
+            fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
+                (**self).read(span, data)
+            }
+
+            fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
+                (**self).begin(step)
+            }
+
+            $(
+                fn $method(&mut self, op: &$op) -> Result<(), Error> {
+                    (**self).$method(op)
+                }
+            )*
+
+            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+                (**self).run_list(list, operations)
             }
         }
     };
