@@ -14,7 +14,7 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn new(context: &Context) -> Result<Memory, Error> {
         let empty = || Buffer::zeroed(context, 0);
-        let regions = [empty()?, empty()?, empty()?, empty()?, empty()?];
+        let regions = [empty()?, empty()?, empty()?, empty()?, empty()?, empty()?];
         Ok(Memory { regions, lens: [0; Region::ALL.len()], context: context.clone() })
     }
 

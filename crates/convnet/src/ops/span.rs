@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One of the memory regions of a device, each an array of f32.
+/// One of the memory regions of a device, each an array of f32; a device may hold [`Region::Work`] in a shorter type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Region {
     /// What training does not change: the mean image.
@@ -15,11 +15,14 @@ pub enum Region {
     Gradients,
     /// Activations and their gradients; contents live as long as the plan needs them.
     Work,
+    /// What a step gives: probabilities, losses, ranks.
+    Results,
 }
 
 impl Region {
     /// Every region.
-    pub const ALL: [Region; 5] = [Region::Constants, Region::Weights, Region::Momenta, Region::Gradients, Region::Work];
+    pub const ALL: [Region; 6] =
+        [Region::Constants, Region::Weights, Region::Momenta, Region::Gradients, Region::Work, Region::Results];
 }
 
 /// A range of floats in a region.

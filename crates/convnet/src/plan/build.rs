@@ -31,8 +31,8 @@ pub(super) fn plan(net: &Net, images: usize, mode: Mode) -> Plan {
     }
     let results = Results {
         probabilities: values[0],
-        losses: builder.span(Region::Work, images),
-        ranks: builder.span(Region::Work, images),
+        losses: builder.span(Region::Results, images),
+        ranks: builder.span(Region::Results, images),
     };
     for (index, layer) in net.layers.iter().enumerate() {
         if !builder.layers[index].fused {
@@ -88,7 +88,11 @@ impl Builder<'_> {
         let before = index.checked_sub(1).map(|before| &self.net.layers[before].kind);
         let output_unused = matches!(before, Some(Kind::Pool { .. } | Kind::Lrn { .. } | Kind::MapNorm { .. }));
         let in_place = matches!(layer.kind, Kind::Activation(_)) && output_unused && self.mode != Mode::Inspect;
-        if in_place { inputs.to_vec() } else { self.values(layer.output) }
+        match layer.kind {
+            _ if in_place => inputs.to_vec(),
+            Kind::Softmax => vec![self.span(Region::Results, self.images * layer.output.tower_len())],
+            _ => self.values(layer.output),
+        }
     }
 
     /// Whether the layer is an activation that the layer before computes with its sum.

@@ -18,8 +18,6 @@ struct Buffer {
 /// Moves the work spans of `plan` so that they share memory, biggest first at the lowest place that is free while the
 /// buffer is alive.
 pub(super) fn share(plan: &mut Plan) {
-    let results = [plan.results.probabilities, plan.results.losses, plan.results.ranks].map(|span| span.start);
-    let end = plan.forward.len() + plan.backward.len() + plan.update.len();
     let mut buffers: HashMap<usize, Buffer> = HashMap::new();
     for (time, planned) in plan.operations().enumerate() {
         planned.op.clone().visit(&mut |_, span| {
@@ -30,7 +28,7 @@ pub(super) fn share(plan: &mut Plan) {
                     first: time,
                     last: time,
                 });
-                buffer.last = if results.contains(&span.start) { end } else { time };
+                buffer.last = time;
             }
         });
     }
@@ -73,9 +71,6 @@ pub(super) fn share(plan: &mut Plan) {
         place(&mut tensor.value);
         tensor.gradient.iter_mut().for_each(place);
     }
-    place(&mut plan.results.probabilities);
-    place(&mut plan.results.losses);
-    place(&mut plan.results.ranks);
     for (region, len) in &mut plan.regions {
         if *region == Region::Work {
             *len = total;

@@ -48,8 +48,13 @@ impl Memory {
 
     /// An operand in the working memory that holds `images` images and may have room for more.
     pub fn images(&mut self, images: usize, len: usize, fill: Fill) -> Span {
+        self.images_in(Region::Work, images, len, fill)
+    }
+
+    /// As [`Memory::images`], in another region.
+    pub fn images_in(&mut self, region: Region, images: usize, len: usize, fill: Fill) -> Span {
         let spare = self.below(3) * len + self.below(2);
-        self.place(Region::Work, images * len, spare, fill)
+        self.place(region, images * len, spare, fill)
     }
 
     fn place(&mut self, region: Region, live: usize, spare: usize, fill: Fill) -> Span {

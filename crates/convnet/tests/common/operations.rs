@@ -252,9 +252,10 @@ macro_rules! operations {
             fn softmax(classes in 1_usize..=300, setup in setups()) {
                 let (images, step) = (setup.images, step(setup.seed, setup.images, classes));
                 let mut memory = Memory::new(setup.seed);
-                let mut place = |len| memory.images(images, len, setup.fill);
-                let (logits, probabilities, losses, ranks) = (place(classes), place(classes), place(1), place(1));
-                let d_logits = place(classes);
+                let mut place = |region, len| memory.images_in(region, images, len, setup.fill);
+                let (logits, d_logits) = (place(Region::Work, classes), place(Region::Work, classes));
+                let mut result = |len| place(Region::Results, len);
+                let (probabilities, losses, ranks) = (result(classes), result(1), result(1));
                 let forward = SoftmaxForward { classes, logits, probabilities, losses, ranks };
                 check_op($device, &memory, &Op::SoftmaxForward(forward), &step, &[1.0 / classes as f64, 1.0, 1.0])?;
                 let backward = SoftmaxBackward { classes, probabilities, d_logits };
