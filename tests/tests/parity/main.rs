@@ -18,6 +18,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use convnet::cpu::Cpu;
+use convnet::cuda::{self, Cuda};
 use convnet::naive::Naive;
 use convnet::ops::Region;
 use convnet::plan::Mode;
@@ -63,6 +64,16 @@ fn hash_gives_the_values_of_the_reference_program() {
     assert_eq!(reference.masks(3).each_ref().map(|mask| kept(mask)), [17, 12]);
 }
 
+#[test]
+fn committed_references_on_the_gpu() {
+    on_the_gpu(&committed());
+}
+
+#[test]
+fn further_references_on_the_gpu() {
+    on_the_gpu(&further());
+}
+
 fn on_the_naive_device(files: &[PathBuf]) {
     for_each(files, |reference| {
         if is_small(reference) {
@@ -76,9 +87,30 @@ fn on_the_naive_device(files: &[PathBuf]) {
 fn on_the_cpu(files: &[PathBuf]) {
     for_each(files, |reference| {
         let mut failures = compare(reference, Numbers::F32, || cpu(0));
-        failures.extend(compare_fused(reference));
+        failures.extend(compare_fused(reference, cpu));
         failures
     });
+}
+
+/// On a GPU, simulated where the environment does not name another driver; full-size files take hours there.
+fn on_the_gpu(files: &[PathBuf]) {
+    if !cuda::has_kernels() {
+        return say("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
+    }
+    for_each(files, |reference| {
+        if !is_small(reference) {
+            say(&format!("{}.npz: too large for a simulated GPU", reference.name));
+            return Vec::new();
+        }
+        let mut failures = compare(reference, Numbers::F32, || gpu(0));
+        failures.extend(compare_fused(reference, gpu));
+        failures
+    });
+}
+
+fn gpu(_threads: usize) -> Cuda {
+    cuda::simulate(1).expect("no other driver was asked for");
+    Cuda::new(0).expect("there is a device")
 }
 
 /// Whether the naive device can train the network in seconds.
@@ -182,11 +214,11 @@ fn compare_tests<D: Wide>(reference: &Reference, report: &mut Report, device: im
 }
 
 /// A plan for training, with fused operations and shared memory, must give the bits of the plan that keeps every
-/// tensor; also on another number of threads.
-fn compare_fused(reference: &Reference) -> Vec<String> {
+/// tensor; also on another number of threads, where the device has any.
+fn compare_fused<D: Wide>(reference: &Reference, device: impl Fn(usize) -> D) -> Vec<String> {
     let mut failures = Vec::new();
     for dropout in [Dropout::None, Dropout::Inverted] {
-        let new = |mode, threads| Model::new(reference, dropout, reference.meta.weight_decay, mode, cpu(threads));
+        let new = |mode, threads| Model::new(reference, dropout, reference.meta.weight_decay, mode, device(threads));
         let (mut plain, mut fused) = (new(Mode::Inspect, 1), new(Mode::Train, 2));
         for step in 0..FUSED_STEPS {
             for model in [&mut plain, &mut fused] {

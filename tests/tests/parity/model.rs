@@ -1,6 +1,7 @@
 //! The described network on a device, with its tensors in PyTorch's layouts.
 
 use convnet::cpu::Cpu;
+use convnet::cuda::Cuda;
 use convnet::naive::Naive;
 use convnet::net::Net;
 use convnet::ops::{Device, DropoutShape, Op, Region, Span, Step};
@@ -26,19 +27,25 @@ impl Wide for Naive {
     }
 }
 
-impl Wide for Cpu {
-    fn read_wide(&self, span: Span) -> Vec<f64> {
-        let mut values = vec![0.0; span.len];
-        self.read(span, &mut values).expect("a span of the plan is in memory");
-        values.into_iter().map(f64::from).collect()
-    }
+/// Devices of f32: what comes from f32 goes back without loss.
+macro_rules! narrow {
+    ($($device:ty),*) => {
+        $(impl Wide for $device {
+            fn read_wide(&self, span: Span) -> Vec<f64> {
+                let mut values = vec![0.0; span.len];
+                self.read(span, &mut values).expect("a span of the plan is in memory");
+                values.into_iter().map(f64::from).collect()
+            }
 
-    /// What comes from f32 goes back without loss.
-    fn write_wide(&mut self, span: Span, values: &[f64]) {
-        let narrow: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-        self.write(span, &narrow).expect("a span of the plan is in memory");
-    }
+            fn write_wide(&mut self, span: Span, values: &[f64]) {
+                let narrow: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                self.write(span, &narrow).expect("a span of the plan is in memory");
+            }
+        })*
+    };
 }
+
+narrow!(Cpu, Cuda);
 
 pub(crate) struct Model<'a, D> {
     reference: &'a Reference,

@@ -27,13 +27,18 @@ pub fn simulate(devices: u32) -> Result<(), Error> {
     Ok(cuda_driver::choose(cuda_driver::Backend::Simulator { devices })?)
 }
 
+/// Whether this was built with GPU kernels.
+pub fn has_kernels() -> bool {
+    !PTX.is_empty()
+}
+
 /// Whether there is a card that this program can compute on: its name, or why not.
 ///
 /// # Errors
 /// Why not: no driver, no card, no kernels.
 pub fn available() -> Result<String, Error> {
     cuda_driver::backend()?;
-    if PTX.is_empty() {
+    if !has_kernels() {
         return Err(Error::NoKernels);
     }
     match Context::count()? {
