@@ -3,6 +3,7 @@
 
 mod bench;
 mod build_ptx;
+mod mutate;
 mod setup;
 mod test;
 mod tidy;
@@ -32,6 +33,8 @@ enum Command {
     Setup,
     /// Build the GPU kernels to target/ptx and check them
     BuildPtx(build_ptx::BuildPtx),
+    /// Break the kernels' PTX one instruction at a time and count what the tests catch
+    Mutate(mutate::Mutate),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Setup => setup::run().map(drop),
         Command::BuildPtx(build_ptx) => build_ptx.run(),
+        Command::Mutate(mutate) => mutate.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

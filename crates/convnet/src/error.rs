@@ -93,6 +93,14 @@ pub enum Error {
     /// There is no GPU code in this program.
     #[error("this program was built without GPU kernels; run `cargo xtask build-ptx` and build it again")]
     NoKernels,
+    /// The kernels that the environment names cannot be read.
+    #[error("ALEXNET_KERNELS={path}: {reason}")]
+    Kernels {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        reason: String,
+    },
     /// The GPU device does not do this.
     #[error("{op} on a GPU: {problem}")]
     Unsupported {

@@ -1,4 +1,4 @@
-//! Every operation on a GPU, simulated, against the naive device.
+//! Every operation on a GPU against the naive device; simulated, unless `ALEXNET_TEST_GPU` is set.
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
@@ -6,12 +6,14 @@ mod common;
 #[path = "common/operations.rs"]
 mod suite;
 
-use convnet::cuda::Cuda;
+use convnet::cuda::{self, Cuda};
 use suite::*;
 
 /// A device; the number of threads is the CPU's affair.
 fn gpu(_threads: usize) -> Cuda {
-    cuda_driver::choose(cuda_driver::Backend::Simulator { devices: 1 }).unwrap();
+    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
+        cuda::simulate(1).unwrap();
+    }
     Cuda::new(0).unwrap()
 }
 

@@ -5,6 +5,7 @@
 
 mod memory;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::Error;
@@ -47,6 +48,16 @@ pub fn available() -> Result<String, Error> {
     }
 }
 
+/// The PTX to load: what was embedded, or the file that `ALEXNET_KERNELS` names.
+fn kernels() -> Result<Cow<'static, str>, Error> {
+    match std::env::var_os("ALEXNET_KERNELS") {
+        Some(path) => std::fs::read_to_string(&path)
+            .map(Cow::Owned)
+            .map_err(|error| Error::Kernels { path: path.to_string_lossy().into_owned(), reason: error.to_string() }),
+        None => PTX.first().map(|(_, ptx)| Cow::Borrowed(*ptx)).ok_or(Error::NoKernels),
+    }
+}
+
 /// A GPU as a device.
 pub struct Cuda {
     memory: Memory,
@@ -66,9 +77,8 @@ impl Cuda {
     /// # Errors
     /// [`Error::Driver`], and [`Error::NoKernels`] when this was built without kernels.
     pub fn new(ordinal: u32) -> Result<Cuda, Error> {
-        let (_, ptx) = PTX.first().ok_or(Error::NoKernels)?;
         let context = Context::new(ordinal)?;
-        let module = Module::load(&context, ptx)?;
+        let module = Module::load(&context, &kernels()?)?;
         let mut functions = HashMap::new();
         for kernel in &kernels_gpu::KERNELS {
             functions.insert(kernel.name, module.function(kernel)?);
