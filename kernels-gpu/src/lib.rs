@@ -24,6 +24,7 @@ mod kernel;
 pub mod activation;
 #[cfg(target_arch = "nvptx64")]
 pub mod arch;
+pub mod augment;
 pub mod block_reduce;
 pub mod dropout;
 pub mod element;
@@ -35,6 +36,7 @@ pub mod geometry;
 mod math;
 pub mod philox;
 pub mod pool;
+pub mod softmax;
 pub mod step;
 pub mod update;
 pub mod vector_add;
@@ -42,7 +44,7 @@ pub mod vector_add;
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 12] = [
+pub const KERNELS: [Kernel; 15] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -54,6 +56,9 @@ pub const KERNELS: [Kernel; 12] = [
     pool::FORWARD,
     pool::BACKWARD,
     dropout::DROPOUT,
+    softmax::FORWARD,
+    softmax::BACKWARD,
+    augment::AUGMENT,
     update::UPDATE,
 ];
 

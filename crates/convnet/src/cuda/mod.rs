@@ -4,10 +4,12 @@
 //! constants, and passes each operand as the base of its region and an offset in elements.
 
 mod activation;
+mod augment;
 mod dropout;
 mod memory;
 mod operand;
 mod pool;
+mod softmax;
 mod step;
 mod update;
 
@@ -166,8 +168,9 @@ impl Device for Cuda {
     }
 
     fn augment(&mut self, op: &Augment) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: Augment::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        augment::forward(self, op, images)
     }
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
@@ -251,13 +254,14 @@ impl Device for Cuda {
     }
 
     fn softmax_forward(&mut self, op: &SoftmaxForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        softmax::forward(self, op, images)
     }
 
     fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        softmax::backward(self, op, images)
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
