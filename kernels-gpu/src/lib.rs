@@ -32,6 +32,8 @@ pub mod fill;
 pub mod gemm;
 pub mod gemm_bf16;
 pub mod geometry;
+pub mod lrn;
+pub mod map_norm;
 #[cfg(any(target_arch = "nvptx64", test))]
 mod math;
 pub mod philox;
@@ -44,7 +46,7 @@ pub mod vector_add;
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 15] = [
+pub const KERNELS: [Kernel; 20] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -59,6 +61,11 @@ pub const KERNELS: [Kernel; 15] = [
     softmax::FORWARD,
     softmax::BACKWARD,
     augment::AUGMENT,
+    lrn::FORWARD,
+    lrn::BACKWARD,
+    map_norm::FORWARD,
+    map_norm::TERMS,
+    map_norm::BACKWARD,
     update::UPDATE,
 ];
 

@@ -6,6 +6,8 @@
 mod activation;
 mod augment;
 mod dropout;
+mod lrn;
+mod map_norm;
 mod memory;
 mod operand;
 mod pool;
@@ -214,23 +216,23 @@ impl Device for Cuda {
     }
 
     fn lrn_forward(&mut self, op: &LrnForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::forward(self, op, images)
     }
 
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::backward(self, op, images)
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::forward(self, op, images)
     }
 
     fn map_norm_backward(&mut self, op: &MapNormBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::backward(self, op, images)
     }
 
     fn pool_forward(&mut self, op: &PoolForward) -> Result<(), Error> {
