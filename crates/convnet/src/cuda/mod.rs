@@ -4,11 +4,15 @@
 //! constants, and passes each operand as the base of its region and an offset in elements.
 
 mod activation;
+mod augment;
 mod dropout;
 mod graphs;
+mod lrn;
+mod map_norm;
 mod memory;
 mod operand;
 mod pool;
+mod softmax;
 mod step;
 mod update;
 
@@ -175,8 +179,9 @@ impl Device for Cuda {
     }
 
     fn augment(&mut self, op: &Augment) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: Augment::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        augment::forward(self, op, images)
     }
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
@@ -220,23 +225,23 @@ impl Device for Cuda {
     }
 
     fn lrn_forward(&mut self, op: &LrnForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::forward(self, op, images)
     }
 
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::backward(self, op, images)
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::forward(self, op, images)
     }
 
     fn map_norm_backward(&mut self, op: &MapNormBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::backward(self, op, images)
     }
 
     fn pool_forward(&mut self, op: &PoolForward) -> Result<(), Error> {
@@ -260,13 +265,14 @@ impl Device for Cuda {
     }
 
     fn softmax_forward(&mut self, op: &SoftmaxForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        softmax::forward(self, op, images)
     }
 
     fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        softmax::backward(self, op, images)
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
