@@ -3,7 +3,13 @@
 //! A launcher has checked shapes from [`crate::ops::Operation::check`], computes the grid from the kernel's own
 //! constants, and passes each operand as the base of its region and an offset in elements.
 
+mod activation;
+mod dropout;
 mod memory;
+mod operand;
+mod pool;
+mod step;
+mod update;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,6 +22,7 @@ use crate::ops::{
     MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use memory::Memory;
+use step::StepMemory;
 
 /// The kernels that were there when this was built: (architecture, PTX).
 const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
@@ -62,6 +69,8 @@ fn kernels() -> Result<Cow<'static, str>, Error> {
 pub struct Cuda {
     memory: Memory,
     step: Step,
+    /// The step, on the card.
+    inputs: StepMemory,
     /// Partial sums of split reductions; grows to the largest and stays.
     scratch: Option<Buffer>,
     functions: HashMap<&'static str, Function>,
@@ -85,7 +94,8 @@ impl Cuda {
         }
         let stream = Stream::new(&context)?;
         let memory = Memory::new(&context)?;
-        Ok(Cuda { memory, step: Step::default(), scratch: None, functions, _module: module, stream, context })
+        let inputs = StepMemory::new(&context)?;
+        Ok(Cuda { memory, step: Step::default(), inputs, scratch: None, functions, _module: module, stream, context })
     }
 
     /// The card's name.
@@ -149,6 +159,8 @@ impl Device for Cuda {
 
     fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
         step.check()?;
+        self.stream.synchronize()?;
+        self.inputs.upload(step)?;
         std::mem::swap(&mut self.step, step);
         Ok(())
     }
@@ -189,13 +201,13 @@ impl Device for Cuda {
     }
 
     fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: ActivationForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        activation::forward(self, op, images)
     }
 
     fn activation_backward(&mut self, op: &ActivationBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: ActivationBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        activation::backward(self, op, images)
     }
 
     fn lrn_forward(&mut self, op: &LrnForward) -> Result<(), Error> {
@@ -219,23 +231,23 @@ impl Device for Cuda {
     }
 
     fn pool_forward(&mut self, op: &PoolForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: PoolForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        pool::forward(self, op, images)
     }
 
     fn pool_backward(&mut self, op: &PoolBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: PoolBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        pool::backward(self, op, images)
     }
 
     fn dropout_forward(&mut self, op: &DropoutForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: DropoutForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        dropout::forward(self, op, images)
     }
 
     fn dropout_backward(&mut self, op: &DropoutBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: DropoutBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        dropout::backward(self, op, images)
     }
 
     fn softmax_forward(&mut self, op: &SoftmaxForward) -> Result<(), Error> {
@@ -249,7 +261,8 @@ impl Device for Cuda {
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: Update::NAME, problem: "there is no kernel yet".to_string() })
+        self.check(op)?;
+        op.rate(&self.step)?;
+        update::update(self, op)
     }
 }
