@@ -20,7 +20,8 @@
 //! Gradient: inputs and `dy` read once from memory, `dx` written once; from the first cache `size^2` inputs for each of
 //! about `(size / stride)^2` windows: 20 an input for 3x3 windows at stride 2.
 //! # Tried
-//! `min_blocks` says 4 for the gradient: without a number ptxas 13 aims at 40 registers and spills six. Finding each window's maximum once, in shared memory, would read 2.25 inputs instead of 20.
+//! `min_blocks` says 4 for the gradient: without a number ptxas 13 aims at 40 registers and spills.
+//! Not tried: finding each window's maximum once, in shared memory, would read 2.25 inputs instead of 20.
 
 use crate::Argument;
 use crate::element::{Divisor, Offsets, THREADS};

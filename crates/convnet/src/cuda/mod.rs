@@ -4,23 +4,31 @@
 //! constants, and passes each operand as the base of its region and an offset in elements.
 
 mod activation;
+mod augment;
 mod dropout;
+mod graphs;
+mod lrn;
+mod map_norm;
 mod memory;
 mod operand;
 mod pool;
+mod softmax;
 mod step;
 mod update;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
 use crate::ops::{
     ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
-    MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
+    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
+    Span, Step, Update,
 };
+use graphs::Graphs;
 use memory::Memory;
 use step::StepMemory;
 
@@ -76,7 +84,8 @@ pub struct Cuda {
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
-    stream: Stream,
+    graphs: Graphs,
+    stream: Arc<Stream>,
     context: Context,
 }
 
@@ -92,10 +101,12 @@ impl Cuda {
         for kernel in &kernels_gpu::KERNELS {
             functions.insert(kernel.name, module.function(kernel)?);
         }
-        let stream = Stream::new(&context)?;
+        let stream = Arc::new(Stream::new(&context)?);
+        let graphs = Graphs::default();
         let memory = Memory::new(&context)?;
         let inputs = StepMemory::new(&context)?;
-        Ok(Cuda { memory, step: Step::default(), inputs, scratch: None, functions, _module: module, stream, context })
+        let (step, scratch) = (Step::default(), None);
+        Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
     }
 
     /// The card's name.
@@ -134,6 +145,7 @@ impl Cuda {
     fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
         if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
+            self.graphs.clear();
             self.scratch = None;
             self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
@@ -144,6 +156,7 @@ impl Cuda {
 impl Device for Cuda {
     fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
         self.stream.synchronize()?;
+        self.graphs.clear();
         self.memory.reserve(region, len)
     }
 
@@ -166,8 +179,9 @@ impl Device for Cuda {
     }
 
     fn augment(&mut self, op: &Augment) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: Augment::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        augment::forward(self, op, images)
     }
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
@@ -211,23 +225,23 @@ impl Device for Cuda {
     }
 
     fn lrn_forward(&mut self, op: &LrnForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::forward(self, op, images)
     }
 
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::backward(self, op, images)
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::forward(self, op, images)
     }
 
     fn map_norm_backward(&mut self, op: &MapNormBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::backward(self, op, images)
     }
 
     fn pool_forward(&mut self, op: &PoolForward) -> Result<(), Error> {
@@ -251,18 +265,23 @@ impl Device for Cuda {
     }
 
     fn softmax_forward(&mut self, op: &SoftmaxForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        softmax::forward(self, op, images)
     }
 
     fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        softmax::backward(self, op, images)
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
         self.check(op)?;
         op.rate(&self.step)?;
         update::update(self, op)
+    }
+
+    fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+        graphs::run_list(self, list, operations)
     }
 }
