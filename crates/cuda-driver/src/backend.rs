@@ -117,3 +117,17 @@ fn load() -> Result<Library, BackendError> {
         BackendError::NoLibrary { reason }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_says_how_many_devices() {
+        assert_eq!(parse("sim:1"), Ok(Backend::Simulator { devices: 1 }));
+        assert_eq!(parse("sim:16"), Ok(Backend::Simulator { devices: 16 }));
+        for wrong in ["sim", "sim:", "sim:0", "sim:17", "sim:-1", "1", "SIM:1", "real"] {
+            assert_eq!(parse(wrong), Err(BackendError::Variable { value: wrong.to_string() }));
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What the tests share: cards, kernels, and buffers that notice stray writes.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use bytemuck::Pod;
@@ -17,10 +18,15 @@ pub(crate) fn card(ordinal: u32) -> Context {
 pub(crate) fn two_cards() -> Option<(Context, Context)> {
     simulate();
     if Context::count().unwrap() < 2 {
-        eprintln!("SKIPPED: it takes two devices");
+        skip("it takes two devices");
         return None;
     }
     Some((card(0), card(1)))
+}
+
+/// Says why a test, or a part of it, does not run. Not with `eprintln`, whose output of a test that passes is not shown.
+pub(crate) fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
 }
 
 fn simulate() {
@@ -34,7 +40,7 @@ pub(crate) fn ptx() -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/ptx/kernels.sm_80.ptx");
     let ptx = std::fs::read_to_string(path);
     if ptx.is_err() {
-        eprintln!("SKIPPED: no target/ptx/kernels.sm_80.ptx; `cargo xtask build-ptx` makes it");
+        skip("no target/ptx/kernels.sm_80.ptx; `cargo xtask build-ptx` makes it");
     }
     ptx.ok()
 }

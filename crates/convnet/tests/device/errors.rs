@@ -32,8 +32,8 @@ fn a_wrong_number_names_the_right_ones() {
 fn bad_ptx_comes_with_what_is_wrong_in_it() {
     let error = Module::load(&card(0), ".version 7.0\n.target sm_80\n.address_size 64\nnonsense\0").unwrap_err();
     assert_eq!((error.call, error.code), ("cuModuleLoadDataEx", 218));
-    assert!(error.report.contains('4') || error.report.contains("nonsense"), "{error}");
-    assert!(error.remedy.contains("cargo xtask build-ptx"), "{error}");
+    assert!(error.words.report.contains('4') || error.words.report.contains("nonsense"), "{error}");
+    assert!(error.words.remedy.contains("cargo xtask build-ptx"), "{error}");
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_missing_kernel_is_named() {
     let error = Module::load(&context, &ptx).unwrap().function(&MISSING).unwrap_err();
     assert_eq!((error.call, error.code), ("cuModuleGetFunction", 500));
     assert!(error.to_string().starts_with("finding kernel no_such_kernel: "), "{error}");
-    assert!(error.remedy.contains("cargo xtask build-ptx"), "{error}");
+    assert!(error.words.remedy.contains("cargo xtask build-ptx"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use convnet::device::{Argument, DriverError, Event, Stream};
 use kernels_gpu::vector_add;
 
-use crate::card::{Bench, Guarded, card};
+use crate::card::{Bench, Guarded, card, skip};
 
 const LEN: usize = 3000;
 
@@ -12,7 +12,7 @@ fn captures(stream: &Stream) -> bool {
     const NOT_SUPPORTED: u32 = 801;
     match stream.capture(|| Ok::<(), DriverError>(())) {
         Err(error) if error.code == NOT_SUPPORTED => {
-            eprintln!("SKIPPED: {error}");
+            skip(&error.to_string());
             false
         }
         other => {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use crate::card::skip;
+
 /// The folder of what was built: `target/debug`.
 static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     // A test's name has a folder, too.
@@ -13,7 +15,6 @@ static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     let packages = ["-p", "cuda-sim-library", "-p", "convnet", "--lib", "--example", "devices"];
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--offline", "--profile", "test"]).args(packages);
-    // What cargo sets for a test's run would change what the build depends on.
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     built
@@ -75,7 +76,7 @@ fn devices_are_those_of_the_library() {
 fn a_program_starts_without_a_driver_and_says_so() {
     let output = devices(&folder("empty"), &[]);
     if output.status.success() {
-        eprintln!("SKIPPED: this machine has a driver");
+        skip("this machine has a driver");
         return;
     }
     let text = String::from_utf8(output.stderr).unwrap();
@@ -114,6 +115,7 @@ fn every_code_is_reported_with_its_call() {
         ("cuCtxSynchronize", 700, &["earlier launch", "start it again"]),
         ("cuMemcpyDtoH_v2", 912, &["copying 4194304 bytes from device 0: "]),
     ] {
+        // `ptx` has said that it is missing.
         if call.starts_with("cuModule") && !has_kernels {
             continue;
         }

@@ -3,7 +3,7 @@
 use convnet::device::{Argument, Event, Stream};
 use kernels_gpu::vector_add;
 
-use crate::card::{Bench, Guarded, two_cards};
+use crate::card::{Bench, Guarded, skip, two_cards};
 
 const LEN: usize = 3000;
 
@@ -12,7 +12,7 @@ fn access_is_enabled_once_or_more() {
     let Some((first, second)) = two_cards() else { return };
     assert!(!first.can_access(&first).unwrap(), "a card is not its own peer");
     if !first.can_access(&second).unwrap() {
-        eprintln!("SKIPPED: these devices have no peer access");
+        skip("these devices have no peer access");
         return;
     }
     first.enable_access(&second).unwrap();
