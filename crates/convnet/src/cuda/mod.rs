@@ -6,6 +6,7 @@
 mod activation;
 mod augment;
 mod dropout;
+mod graphs;
 mod lrn;
 mod map_norm;
 mod memory;
@@ -17,14 +18,17 @@ mod update;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
 use crate::ops::{
     ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
-    MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
+    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
+    Span, Step, Update,
 };
+use graphs::Graphs;
 use memory::Memory;
 use step::StepMemory;
 
@@ -80,7 +84,8 @@ pub struct Cuda {
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
-    stream: Stream,
+    graphs: Graphs,
+    stream: Arc<Stream>,
     context: Context,
 }
 
@@ -96,10 +101,12 @@ impl Cuda {
         for kernel in &kernels_gpu::KERNELS {
             functions.insert(kernel.name, module.function(kernel)?);
         }
-        let stream = Stream::new(&context)?;
+        let stream = Arc::new(Stream::new(&context)?);
+        let graphs = Graphs::default();
         let memory = Memory::new(&context)?;
         let inputs = StepMemory::new(&context)?;
-        Ok(Cuda { memory, step: Step::default(), inputs, scratch: None, functions, _module: module, stream, context })
+        let (step, scratch) = (Step::default(), None);
+        Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
     }
 
     /// The card's name.
@@ -138,6 +145,7 @@ impl Cuda {
     fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
         if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
+            self.graphs.clear();
             self.scratch = None;
             self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
@@ -148,6 +156,7 @@ impl Cuda {
 impl Device for Cuda {
     fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
         self.stream.synchronize()?;
+        self.graphs.clear();
         self.memory.reserve(region, len)
     }
 
@@ -270,5 +279,9 @@ impl Device for Cuda {
         self.check(op)?;
         op.rate(&self.step)?;
         update::update(self, op)
+    }
+
+    fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+        graphs::run_list(self, list, operations)
     }
 }

@@ -10,7 +10,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ulonglong, c_void};
 
-use super::state::state;
+use super::state::{report, state};
 use super::types::*;
 use crate::{Config, MemoryError, Program, launch};
 
@@ -22,7 +22,7 @@ fn code(result: Result<(), MemoryError>) -> CUresult {
     match result {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("{error}");
+            report(error.to_string());
             1
         }
     }
@@ -384,7 +384,7 @@ pub unsafe extern "C" fn cuModuleLoadData(module: *mut CUmodule, image: *const c
             0
         }
         Err(error) => {
-            eprintln!("{error}");
+            report(error.to_string());
             218
         }
     }
@@ -409,7 +409,7 @@ pub unsafe extern "C" fn cuModuleLoadDataEx(
             0
         }
         Err(error) => {
-            eprintln!("{error}");
+            report(error.to_string());
             218
         }
     }
@@ -506,7 +506,7 @@ pub unsafe extern "C" fn cuLaunchKernel(
     match launch(program, name, &config, &bytes, &s.memory) {
         Ok(_) => 0,
         Err(error) => {
-            eprintln!("{error}");
+            report(error.to_string());
             719
         }
     }
