@@ -21,25 +21,52 @@ mod unroll;
 #[macro_use]
 mod kernel;
 
+pub mod activation;
 #[cfg(target_arch = "nvptx64")]
 pub mod arch;
+pub mod augment;
 pub mod block_reduce;
+pub mod dropout;
+pub mod element;
 pub mod fill;
 pub mod gemm;
 pub mod gemm_bf16;
 pub mod geometry;
+pub mod lrn;
+pub mod map_norm;
+#[cfg(any(target_arch = "nvptx64", test))]
+mod math;
+pub mod philox;
+pub mod pool;
+pub mod softmax;
+pub mod step;
+pub mod update;
 pub mod vector_add;
 
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 6] = [
+pub const KERNELS: [Kernel; 20] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
     gemm::GEMM_NAIVE,
     gemm::GEMM_TILED,
     gemm_bf16::GEMM_BF16,
+    activation::FORWARD,
+    activation::BACKWARD,
+    pool::FORWARD,
+    pool::BACKWARD,
+    dropout::DROPOUT,
+    softmax::FORWARD,
+    softmax::BACKWARD,
+    augment::AUGMENT,
+    lrn::FORWARD,
+    lrn::BACKWARD,
+    map_norm::FORWARD,
+    map_norm::TERMS,
+    map_norm::BACKWARD,
+    update::UPDATE,
 ];
 
 /// With `panic=immediate-abort` a panic is an inline `trap` and this is never called.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
@@ -14,6 +14,7 @@ Examples:
   alexnet train --resume runs/mini-1    go on where a run stopped
   alexnet eval --crops 10               measure the newest run as the paper does
   alexnet predict photo.jpg             five labels for a picture
+  alexnet export                        the newest network as ONNX
   alexnet net nips2012                  the layers of the 2012 network";
 
 /// The 2012 ImageNet network as a complete system.
@@ -34,6 +35,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Name what is in pictures
     Predict(PredictArgs),
+    /// Write a trained network for other tools: ONNX, or safetensors with PyTorch's layouts
+    Export(ExportArgs),
     /// Show the layers and settings of a net, or list the built-in nets
     Net(NetArgs),
 }
@@ -171,6 +174,36 @@ pub struct PredictArgs {
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// What `alexnet export` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A graph that onnxruntime and others run
+    Onnx,
+    /// Weights with PyTorch's names and layouts
+    Safetensors,
+}
+
+/// Arguments of `alexnet export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet export
+  alexnet export --model runs/mini-1 --format safetensors --out mini.safetensors
+
+The input of the exported network are pixels from 0 to 255, red, green, blue, [N, 3, crop, crop]; the mean is
+subtracted inside (ONNX) or a tensor of its own (safetensors). Dropout's factor is part of the weights.")]
+pub struct ExportArgs {
+    /// A run's folder (its best checkpoint) or a checkpoint [default: the newest run in runs/]
+    #[arg(long, value_name = "PATH|RUN")]
+    pub model: Option<PathBuf>,
+    /// What to write
+    #[arg(long, value_enum, default_value = "onnx")]
+    pub format: ExportFormat,
+    /// The file [default: NET.onnx or NET.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 fn positive(text: &str) -> Result<usize, String> {

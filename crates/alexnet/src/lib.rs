@@ -6,6 +6,7 @@
 //! - [`training`]: the loop, the schedules of the rates, the watch over the loss.
 //! - [`evaluate`]: the one way through for validation, tests and predictions.
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
+//! - [`portable`]: networks in the formats of other tools.
 //! - [`pictures`]: curves, filters and predictions as PNG.
 //!
 //! Invariant: what a run computes depends on its checkpoint and its data only, not on where it was stopped, how many
@@ -22,6 +23,7 @@ pub mod evaluate;
 pub mod interrupt;
 pub mod nets;
 pub mod pictures;
+pub mod portable;
 pub mod run_folder;
 pub mod skips;
 pub mod training;

@@ -7,12 +7,14 @@
 //! - the simulated one, [`cuda_sim::driver`]: `ALEXNET_CUDA=sim:2` gives two simulated devices.
 //!
 //! [`last_failure`] tells which call of the thread failed last, with the raw code: cust's enumeration of 2022 lacks
-//! codes that drivers return today, and has no text for others.
+//! codes that drivers return today. [`describe`] has the driver's own name and text for any code.
 
 mod backend;
 mod forward;
 mod record;
 mod result;
+mod text;
 
 pub use backend::{Backend, BackendError, backend, choose};
 pub use record::{Failure, last_failure};
+pub use text::{describe, last_report};

@@ -3,6 +3,8 @@
 unsafe extern "C" {
     #[link_name = "llvm.nvvm.shfl.sync.down.f32"]
     fn shfl_down(mask: u32, value: f32, distance: u32, clamp: u32) -> f32;
+    #[link_name = "llvm.nvvm.shfl.sync.bfly.f32"]
+    fn shfl_bfly(mask: u32, value: f32, distance: u32, clamp: u32) -> f32;
     #[link_name = "llvm.nvvm.bar.warp.sync"]
     fn bar_warp_sync(mask: u32);
 }
@@ -36,4 +38,14 @@ pub unsafe fn converge() {
 pub unsafe fn shuffle_down(value: f32, distance: u32) -> f32 {
     // SAFETY: the caller's contract.
     unsafe { shfl_down(!0, value, distance, 31) }
+}
+
+/// The value of lane `lane ^ distance`.
+///
+/// # Safety
+/// All lanes of the warp reach it.
+#[inline(always)]
+pub unsafe fn shuffle_xor(value: f32, distance: u32) -> f32 {
+    // SAFETY: the caller's contract.
+    unsafe { shfl_bfly(!0, value, distance, 31) }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use convnet::net::Net;
 use convnet::ops::{Device, Span};
+use convnet::plan::Parameter;
 use convnet::run::{Network, Outcome};
 use dataset::{Dataset, Statistics};
 use file::{Contents, Data, Entry};
@@ -320,6 +321,14 @@ impl Checkpoint {
         let net = Net::parse(&state.net, &origin, Some(state.classes.len()))?;
         let statistics = statistics(&contents, net.augment.image)?;
         Ok(Checkpoint { path: path.to_owned(), state, net, statistics, contents })
+    }
+
+    /// The numbers of a parameter of the net.
+    ///
+    /// # Errors
+    /// When there is none of its name and extents.
+    pub fn parameter(&self, parameter: &Parameter) -> Result<Vec<f32>> {
+        self.contents.f32(&parameter.name, &parameter.dims)
     }
 
     /// Copies parameters, and velocities if asked, to a network.

@@ -1,6 +1,7 @@
 //! The commands of the program.
 
 pub mod eval;
+pub mod export;
 mod model;
 pub mod net;
 pub mod predict;
@@ -23,6 +24,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Net(args) => net::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,5 +1,7 @@
 //! A trained network, ready for images.
 
+use std::path::Path;
+
 use anyhow::Result;
 use convnet::augment::Sampler;
 use convnet::ops::Device;
@@ -20,13 +22,18 @@ pub(super) struct Model {
     pub(super) sampler: Sampler,
 }
 
-/// Opens the checkpoint that was asked for, for up to `batch` images at a time (by default the training batch).
-pub(super) fn open(args: &ModelArgs, device: &DeviceArgs, batch: Option<usize>) -> Result<Model> {
-    let path = match &args.model {
+/// Reads the checkpoint that was asked for.
+pub(super) fn checkpoint(path: Option<&Path>) -> Result<Checkpoint> {
+    let path = match path {
         Some(path) => run_folder::checkpoint_in(path, [BEST, LAST])?,
         None => run_folder::newest()?,
     };
-    let checkpoint = Checkpoint::read(&path)?;
+    Checkpoint::read(&path)
+}
+
+/// Opens the checkpoint that was asked for, for up to `batch` images at a time (by default the training batch).
+pub(super) fn open(args: &ModelArgs, device: &DeviceArgs, batch: Option<usize>) -> Result<Model> {
+    let checkpoint = checkpoint(args.model.as_deref())?;
     let batch = batch.unwrap_or(checkpoint.state.settings.batch);
     let (device, _) = device::open(device)?;
     let mut network = Network::for_inference(&checkpoint.net, batch, device)?;
@@ -37,7 +44,7 @@ pub(super) fn open(args: &ModelArgs, device: &DeviceArgs, batch: Option<usize>) 
     let position = &checkpoint.state.position;
     console::say(format_args!(
         "model {} (net {}, {} classes, after {} epochs and {} steps)",
-        path.display(),
+        checkpoint.path.display(),
         checkpoint.net.name,
         checkpoint.state.classes.len(),
         position.epoch,

@@ -3,19 +3,34 @@
 //! A launcher has checked shapes from [`crate::ops::Operation::check`], computes the grid from the kernel's own
 //! constants, and passes each operand as the base of its region and an offset in elements.
 
+mod activation;
+mod augment;
+mod dropout;
+mod graphs;
+mod lrn;
+mod map_norm;
 mod memory;
+mod operand;
+mod pool;
+mod softmax;
+mod step;
+mod update;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
 use crate::ops::{
     ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
-    MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
+    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
+    Span, Step, Update,
 };
+use graphs::Graphs;
 use memory::Memory;
+use step::StepMemory;
 
 /// The kernels that were there when this was built: (architecture, PTX).
 const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
@@ -62,12 +77,15 @@ fn kernels() -> Result<Cow<'static, str>, Error> {
 pub struct Cuda {
     memory: Memory,
     step: Step,
+    /// The step, on the card.
+    inputs: StepMemory,
     /// Partial sums of split reductions; grows to the largest and stays.
     scratch: Option<Buffer>,
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
-    stream: Stream,
+    graphs: Graphs,
+    stream: Arc<Stream>,
     context: Context,
 }
 
@@ -83,9 +101,12 @@ impl Cuda {
         for kernel in &kernels_gpu::KERNELS {
             functions.insert(kernel.name, module.function(kernel)?);
         }
-        let stream = Stream::new(&context)?;
+        let stream = Arc::new(Stream::new(&context)?);
+        let graphs = Graphs::default();
         let memory = Memory::new(&context)?;
-        Ok(Cuda { memory, step: Step::default(), scratch: None, functions, _module: module, stream, context })
+        let inputs = StepMemory::new(&context)?;
+        let (step, scratch) = (Step::default(), None);
+        Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
     }
 
     /// The card's name.
@@ -124,6 +145,7 @@ impl Cuda {
     fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
         if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
+            self.graphs.clear();
             self.scratch = None;
             self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
@@ -134,6 +156,7 @@ impl Cuda {
 impl Device for Cuda {
     fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
         self.stream.synchronize()?;
+        self.graphs.clear();
         self.memory.reserve(region, len)
     }
 
@@ -149,13 +172,18 @@ impl Device for Cuda {
 
     fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
         step.check()?;
+        if self.inputs.reserve(step)? {
+            self.graphs.clear();
+        }
+        self.inputs.upload(step, &self.stream)?;
         std::mem::swap(&mut self.step, step);
         Ok(())
     }
 
     fn augment(&mut self, op: &Augment) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: Augment::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        augment::forward(self, op, images)
     }
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
@@ -189,67 +217,73 @@ impl Device for Cuda {
     }
 
     fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: ActivationForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        activation::forward(self, op, images)
     }
 
     fn activation_backward(&mut self, op: &ActivationBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: ActivationBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        activation::backward(self, op, images)
     }
 
     fn lrn_forward(&mut self, op: &LrnForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::forward(self, op, images)
     }
 
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: LrnBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        lrn::backward(self, op, images)
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::forward(self, op, images)
     }
 
     fn map_norm_backward(&mut self, op: &MapNormBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: MapNormBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        map_norm::backward(self, op, images)
     }
 
     fn pool_forward(&mut self, op: &PoolForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: PoolForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        pool::forward(self, op, images)
     }
 
     fn pool_backward(&mut self, op: &PoolBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: PoolBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        pool::backward(self, op, images)
     }
 
     fn dropout_forward(&mut self, op: &DropoutForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: DropoutForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        dropout::forward(self, op, images)
     }
 
     fn dropout_backward(&mut self, op: &DropoutBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: DropoutBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        dropout::backward(self, op, images)
     }
 
     fn softmax_forward(&mut self, op: &SoftmaxForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        softmax::forward(self, op, images)
     }
 
     fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: SoftmaxBackward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        softmax::backward(self, op, images)
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: Update::NAME, problem: "there is no kernel yet".to_string() })
+        self.check(op)?;
+        op.rate(&self.step)?;
+        update::update(self, op)
+    }
+
+    fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+        graphs::run_list(self, list, operations)
     }
 }

@@ -1,17 +1,43 @@
 //! A card.
 
+use std::ffi::c_int;
 use std::sync::Arc;
 
-use cust::context::CurrentContext;
+use cust::context::{ContextHandle, CurrentContext};
+use cust::device::{Device, DeviceAttribute};
+use cust::sys::{CUcontext, CUdevice};
 
 use super::DriverError;
-use super::error::Doing;
+use super::error::{Doing, code};
 
 /// The primary context of a card. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Context {
     inner: Arc<cust::context::Context>,
+    device: Device,
     ordinal: u32,
+}
+
+/// A card's memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryInfo {
+    /// What can still be allocated.
+    pub free: usize,
+    /// All there is.
+    pub total: usize,
+}
+
+/// Version of CUDA that the driver is for: major and minor.
+///
+/// # Errors
+/// When there is no driver.
+pub fn driver_version() -> Result<(u32, u32), DriverError> {
+    let mut version: c_int = 0;
+    // SAFETY: the call writes an integer.
+    unsafe { cust::sys::cuDriverGetVersion(&raw mut version) }
+        .doing(|| "asking for the driver's version".to_string())?;
+    let version = version.unsigned_abs();
+    Ok((version / 1000, version % 1000 / 10))
 }
 
 impl Context {
@@ -21,7 +47,7 @@ impl Context {
     /// When there is no driver.
     pub fn count() -> Result<u32, DriverError> {
         cust::init(cust::CudaFlags::empty())
-            .and_then(|()| cust::device::Device::num_devices())
+            .and_then(|()| Device::num_devices())
             .doing(|| "counting devices".to_string())
     }
 
@@ -31,10 +57,17 @@ impl Context {
     /// When there is none, or no driver.
     pub fn new(ordinal: u32) -> Result<Context, DriverError> {
         cust::init(cust::CudaFlags::empty())
-            .and_then(|()| cust::device::Device::get_device(ordinal))
-            .and_then(cust::context::Context::new)
-            .map(|inner| Context { inner: Arc::new(inner), ordinal })
+            .and_then(|()| Device::get_device(ordinal))
+            .and_then(|device| Ok((device, cust::context::Context::new(device)?)))
+            .map(|(device, inner)| Context { inner: Arc::new(inner), device, ordinal })
             .doing(|| format!("opening device {ordinal}"))
+            .map_err(|error| {
+                error.remedy_for(code::INVALID_DEVICE, || match Context::count() {
+                    Ok(1) => "there is one device, number 0".to_string(),
+                    Ok(count @ 1..) => format!("there are {count} devices, numbers 0 to {}", count - 1),
+                    _ => "there is no device".to_string(),
+                })
+            })
     }
 
     /// The card's number.
@@ -47,13 +80,55 @@ impl Context {
     /// # Errors
     /// Those of the driver.
     pub fn name(&self) -> Result<String, DriverError> {
-        cust::device::Device::get_device(self.ordinal)
-            .and_then(|device| device.name())
-            .doing(|| format!("asking for the name of device {}", self.ordinal))
+        self.device.name().doing(|| format!("asking for the name of device {}", self.ordinal))
+    }
+
+    /// The card's compute capability: major and minor.
+    ///
+    /// # Errors
+    /// Those of the driver.
+    pub fn compute_capability(&self) -> Result<(u32, u32), DriverError> {
+        let attribute = |attribute| self.device.get_attribute(attribute).map(i32::unsigned_abs);
+        attribute(DeviceAttribute::ComputeCapabilityMajor)
+            .and_then(|major| Ok((major, attribute(DeviceAttribute::ComputeCapabilityMinor)?)))
+            .doing(|| format!("asking for the compute capability of device {}", self.ordinal))
+    }
+
+    /// The card's memory.
+    ///
+    /// # Errors
+    /// Those of the driver.
+    pub fn memory(&self) -> Result<MemoryInfo, DriverError> {
+        self.bind()?;
+        cust::memory::mem_get_info()
+            .map(|(free, total)| MemoryInfo { free, total })
+            .doing(|| format!("asking for the memory of device {}", self.ordinal))
+    }
+
+    /// Waits until everything that was given to the card is done, in all streams. Not while a stream is captured.
+    ///
+    /// # Errors
+    /// Those of the driver, also of earlier work.
+    pub fn synchronize(&self) -> Result<(), DriverError> {
+        self.bind()?;
+        CurrentContext::synchronize().doing(|| format!("waiting for device {}", self.ordinal))
     }
 
     /// Makes it current on this thread.
-    pub(crate) fn bind(&self) -> Result<(), DriverError> {
+    pub(super) fn bind(&self) -> Result<(), DriverError> {
         CurrentContext::set_current(&*self.inner).doing(|| format!("binding device {}", self.ordinal))
+    }
+
+    pub(super) fn raw(&self) -> CUcontext {
+        self.inner.get_inner()
+    }
+
+    pub(super) fn raw_device(&self) -> CUdevice {
+        self.device.as_raw()
+    }
+
+    /// Whether both are the same card's.
+    pub(super) fn is(&self, other: &Context) -> bool {
+        self.ordinal == other.ordinal
     }
 }

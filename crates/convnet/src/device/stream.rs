@@ -19,7 +19,8 @@ impl Stream {
     /// Those of the driver.
     pub fn new(context: &Context) -> Result<Stream, DriverError> {
         context.bind()?;
-        let inner = cust::stream::Stream::new(StreamFlags::NON_BLOCKING, None).doing(|| "making a stream".into())?;
+        let inner = cust::stream::Stream::new(StreamFlags::NON_BLOCKING, None)
+            .doing(|| format!("making a stream on device {}", context.ordinal()))?;
         Ok(Stream { inner, context: context.clone() })
     }
 
@@ -30,5 +31,12 @@ impl Stream {
     pub fn synchronize(&self) -> Result<(), DriverError> {
         self.context.bind()?;
         self.inner.synchronize().doing(|| format!("waiting for device {}", self.context.ordinal()))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // The driver keeps a stream until its work is done. What fails here fails again at the next call.
+        let _ = self.context.bind();
     }
 }

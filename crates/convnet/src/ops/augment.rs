@@ -3,7 +3,7 @@
 //! `out[n, y, x, c] = (rgb[n, top + y, left + (flip ? crop - 1 - x : x), c] - mean[y, x, c]) * scale + shift[c]`.
 //! The mean is subtracted by position in the crop, never flipped (`convdata.py`, 2012).
 
-use super::{Access, Operation, Span, expect, expect_images};
+use super::{Access, Operation, Span, Step, expect, expect_images};
 use crate::Error;
 
 /// What happens to one image: made by [`crate::augment`], read by the device.
@@ -47,14 +47,8 @@ impl Operation for Augment {
         expect(Self::NAME, "mean", &self.mean, len)?;
         expect_images(Self::NAME, "output", &self.output, images * len)
     }
-}
 
-impl Augment {
-    /// Checks the step's pixels and draws against the operation.
-    ///
-    /// # Errors
-    /// [`Error::Step`] when pixels or draws are missing or a crop leaves the image.
-    pub fn check_step(&self, step: &super::Step) -> Result<(), Error> {
+    fn check_step(&self, step: &Step) -> Result<(), Error> {
         let images = step.images();
         let expected = images * self.side * self.side * 3;
         if step.rgb.len() != expected {

@@ -97,6 +97,14 @@ pub trait Operation: Clone {
     /// [`Error::Shape`] for the first span that does not.
     fn check_shapes(&self, images: usize) -> Result<(), Error>;
 
+    /// Checks the step against the operation.
+    ///
+    /// # Errors
+    /// [`Error::Step`] when it lacks what the operation reads.
+    fn check_step(&self, _step: &Step) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Checks shapes, bounds (`available` gives the floats of a region) and that no output overlaps another operand.
     ///
     /// # Errors
@@ -193,6 +201,14 @@ macro_rules! operations {
             /// Calls `f` with every span and how it is used.
             pub fn visit(&mut self, f: &mut dyn FnMut(Access, &mut Span)) {
                 match self { $(Op::$op(op) => op.visit(f),)* }
+            }
+
+            /// See [`Operation::check_step`].
+            ///
+            /// # Errors
+            /// As [`Operation::check_step`].
+            pub fn check_step(&self, step: &Step) -> Result<(), Error> {
+                match self { $(Op::$op(op) => op.check_step(step),)* }
             }
 
             /// See [`Operation::check`].

@@ -36,14 +36,8 @@ impl Operation for SoftmaxForward {
         expect_images(Self::NAME, "losses", &self.losses, images)?;
         expect_images(Self::NAME, "ranks", &self.ranks, images)
     }
-}
 
-impl SoftmaxForward {
-    /// Checks the step's labels against the operation.
-    ///
-    /// # Errors
-    /// [`Error::Step`] when a label is not a class.
-    pub fn check_step(&self, step: &Step) -> Result<(), Error> {
+    fn check_step(&self, step: &Step) -> Result<(), Error> {
         match step.labels.iter().find(|&&label| label as usize >= self.classes) {
             Some(label) => Err(Error::Step(format!("label {label} for {} classes", self.classes))),
             None => Ok(()),

@@ -35,6 +35,10 @@ impl Operation for Update {
         expect(Self::NAME, "velocity", &self.velocity, self.weights.len)?;
         expect(Self::NAME, "gradient", &self.gradient, self.weights.len)
     }
+
+    fn check_step(&self, step: &Step) -> Result<(), Error> {
+        self.rate(step).map(drop)
+    }
 }
 
 impl Update {

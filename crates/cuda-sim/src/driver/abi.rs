@@ -10,7 +10,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ulonglong, c_void};
 
-use super::state::state;
+use super::state::{report, state};
 use super::types::*;
 use crate::{Config, MemoryError, Program, launch};
 
@@ -22,7 +22,7 @@ fn code(result: Result<(), MemoryError>) -> CUresult {
     match result {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("{error}");
+            report(error.to_string());
             1
         }
     }
@@ -384,8 +384,23 @@ pub unsafe extern "C" fn cuModuleLoadData(module: *mut CUmodule, image: *const c
             0
         }
         Err(error) => {
-            eprintln!("{error}");
+            report(error.to_string());
             218
+        }
+    }
+}
+
+/// Writes what is wrong with a module where the caller wants it.
+unsafe fn write_log(text: &str, count: c_uint, options: *mut CUjit_option, values: *mut *mut c_void) {
+    const ERROR_LOG_BUFFER: CUjit_option = 5;
+    const ERROR_LOG_BUFFER_SIZE_BYTES: CUjit_option = 6;
+    let find =
+        |wanted| (0..count as usize).find(|&i| unsafe { *options.add(i) } == wanted).map(|i| unsafe { *values.add(i) });
+    if let (Some(buffer), Some(bytes)) = (find(ERROR_LOG_BUFFER), find(ERROR_LOG_BUFFER_SIZE_BYTES)) {
+        let len = text.len().min((bytes as usize).saturating_sub(1));
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), len);
+            buffer.cast::<u8>().add(len).write(0);
         }
     }
 }
@@ -409,7 +424,9 @@ pub unsafe extern "C" fn cuModuleLoadDataEx(
             0
         }
         Err(error) => {
-            eprintln!("{error}");
+            let text = error.to_string();
+            unsafe { write_log(&text, count, options, values) };
+            report(text);
             218
         }
     }
@@ -506,7 +523,7 @@ pub unsafe extern "C" fn cuLaunchKernel(
     match launch(program, name, &config, &bytes, &s.memory) {
         Ok(_) => 0,
         Err(error) => {
-            eprintln!("{error}");
+            report(error.to_string());
             719
         }
     }

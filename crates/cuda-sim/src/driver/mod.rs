@@ -7,4 +7,4 @@ mod calls;
 mod state;
 pub mod types;
 
-pub use state::start;
+pub use state::{last_report, start};

@@ -17,6 +17,17 @@ pub(super) struct State {
 
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
+static REPORT: Mutex<Option<String>> = Mutex::new(None);
+
+/// Takes what the driver reported last: kernel, PTX line, block, thread and address of a finding.
+pub fn last_report() -> Option<String> {
+    REPORT.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+pub(super) fn report(text: String) {
+    *REPORT.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+}
+
 /// Starts the driver with `devices` devices.
 pub fn start(devices: u32) {
     *STATE.lock().unwrap_or_else(PoisonError::into_inner) = Some(State {

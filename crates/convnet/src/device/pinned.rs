@@ -1,0 +1,105 @@
+//! Memory of the host that a card copies from and to while both go on.
+
+use std::marker::PhantomData;
+
+use bytemuck::Pod;
+use cust::memory::LockedBuffer;
+
+use super::error::{Doing, code};
+use super::{Context, DriverError, Event};
+
+/// Numbers in page-locked memory of the host.
+#[derive(Debug)]
+pub struct Pinned<T> {
+    bytes: LockedBuffer<u8>,
+    len: usize,
+    /// Recorded after a copy.
+    pub(super) copied: Event,
+    marker: PhantomData<T>,
+}
+
+/// A copy that may be under way, and the host's side of it, which nobody can reach until it is done.
+///
+/// Dropping it waits for the copy. If the driver fails then, the memory is never freed: the card might still use it.
+#[derive(Debug)]
+#[must_use = "dropping it waits for the copy"]
+pub struct Pending<T: Pod> {
+    host: Option<Pinned<T>>,
+}
+
+impl<T: Pod> Pinned<T> {
+    /// `len` zeros, for copies on this card.
+    ///
+    /// # Errors
+    /// When the host has not as much memory to lock.
+    pub fn zeroed(context: &Context, len: usize) -> Result<Pinned<T>, DriverError> {
+        let copied = Event::new(context)?;
+        let bytes = len * size_of::<T>();
+        // Never empty: the pointer of an empty buffer would not be aligned.
+        let bytes = LockedBuffer::new(&0, bytes.max(1))
+            .doing(|| format!("locking {bytes} bytes of the host's memory"))
+            .map_err(|error| error.remedy_for(code::OUT_OF_MEMORY, || "see `ulimit -l` and `free`".to_string()))?;
+        Ok(Pinned { bytes, len, copied, marker: PhantomData })
+    }
+
+    /// The numbers.
+    pub fn as_slice(&self) -> &[T] {
+        bytemuck::cast_slice(&self.bytes[..self.len * size_of::<T>()])
+    }
+
+    /// The numbers, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.bytes[..self.len * size_of::<T>()])
+    }
+
+    /// Address of the first number, on the host.
+    pub(super) fn as_mut_ptr(&mut self) -> *mut T {
+        self.as_mut_slice().as_mut_ptr()
+    }
+}
+
+impl<T> Drop for Pinned<T> {
+    fn drop(&mut self) {
+        // The driver frees on the card that is current; what fails here fails again at the next call.
+        let _ = self.copied.context.bind();
+    }
+}
+
+impl<T: Pod> Pending<T> {
+    pub(super) fn new(host: Pinned<T>) -> Pending<T> {
+        Pending { host: Some(host) }
+    }
+
+    /// Waits for the copy, and gives the host's side back.
+    ///
+    /// # Errors
+    /// Those of the driver, also of earlier work. The memory is then lost.
+    pub fn wait(mut self) -> Result<Pinned<T>, DriverError> {
+        let host = self.host.take().expect("it is there until now");
+        match host.copied.synchronize() {
+            Ok(()) => Ok(host),
+            Err(error) => {
+                std::mem::forget(host);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the copy is done.
+    ///
+    /// # Errors
+    /// Those of the driver, also of earlier work.
+    pub fn is_done(&self) -> Result<bool, DriverError> {
+        self.host.as_ref().map_or(Ok(true), |host| host.copied.is_done())
+    }
+}
+
+impl<T: Pod> Drop for Pending<T> {
+    fn drop(&mut self) {
+        if let Some(host) = self.host.take()
+            && host.copied.synchronize().is_err()
+        {
+            std::mem::forget(host);
+        }
+    }
+}

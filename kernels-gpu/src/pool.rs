@@ -1,0 +1,279 @@
+//! Max pooling (paper, section 3.4): windows may overlap, and are clipped at the border.
+//!
+//! # Algorithm
+//! ```text
+//! forward:  y[n, i, j, c] = max of x[n, i * stride .. + size, j * stride .. + size, c]
+//! gradient: dx[n, row, col, c] = sum, over the windows that hold (row, col), in row-major order, of
+//!           dy[window] where x[row, col] is the window's first maximum in row-major order
+//! ```
+//! The gradient is in gather form: an input pixel looks at each window that holds it and finds whether it is the first
+//! maximum, that is, above all pixels before it and not below any after it.
+//! No thread adds to what another one writes, so there are no atomics, and the order of the sum is fixed.
+//! A NaN wins its window; its gradient is given to nobody.
+//! # Thread mapping
+//! A thread owns one pack (four neighbouring maps with 16-byte accesses, or one) of an output pixel, or, for the
+//! gradient, of an input pixel. Neighbouring threads own neighbouring maps. Tower `t` is row `t` of the grid.
+//! # Shared memory
+//! None: neighbouring windows meet in the first cache.
+//! # Cost
+//! Forward: each input read once from memory and `(size / stride)^2` times from caches, each output written once.
+//! Gradient: inputs and `dy` read once from memory, `dx` written once; from the first cache `size^2` inputs for each of
+//! about `(size / stride)^2` windows: 20 an input for 3x3 windows at stride 2.
+//! # Tried
+//! `min_blocks` says 4 for the gradient: without a number ptxas 13 aims at 40 registers and spills.
+//! Not tried: finding each window's maximum once, in shared memory, would read 2.25 inputs instead of 20.
+
+use crate::Argument;
+use crate::element::{Divisor, Offsets, THREADS};
+use crate::kernel::Kind;
+
+/// Extents of one tower.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct Shape {
+    /// Rows of an input map.
+    pub in_height: u32,
+    /// Columns of an input map.
+    pub in_width: u32,
+    /// Maps.
+    pub channels: u32,
+    /// Rows of an output map.
+    pub out_height: u32,
+    /// Columns of an output map.
+    pub out_width: u32,
+    /// Side of a window.
+    pub size: u32,
+    /// Pixels between windows.
+    pub stride: u32,
+    /// Divides by them.
+    pub by_stride: Divisor,
+    /// Neighbouring maps of a thread: 1 or 4.
+    pub width: u32,
+    /// Divides by the packs of a pixel, `channels / width`.
+    pub by_packs: Divisor,
+    /// Divides by the columns of what threads own: outputs, or for the gradient inputs.
+    pub by_columns: Divisor,
+    /// Divides by the rows of what threads own.
+    pub by_rows: Divisor,
+}
+
+impl Argument for Shape {
+    const KIND: Kind = Kind::Struct;
+}
+
+kernel! {
+    /// Pools each tower to `n` elements. Grid: [`crate::element::grid`]; block: [`THREADS`].
+    ///
+    /// # Safety
+    /// - For each tower of the grid `output + output_at` is a device pointer to `n` floats, whole images, and
+    ///   `input + input_at` to as many images; an output overlaps no other operand.
+    /// - `shape` has no extent of 0, every window begins inside the input, and its divisors are those of outputs.
+    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - Launched with exactly this grid and block.
+    [threads = THREADS, min_blocks = 1, shared_bytes = 0]
+    FORWARD: fn pool_forward(
+        input: *const f32,
+        input_at: Offsets,
+        output: *mut f32,
+        output_at: Offsets,
+        shape: Shape,
+        n: u32,
+    ) {
+        let tower = crate::arch::block_y();
+        let (input, output) = (input.add(input_at.of(tower) as usize), output.add(output_at.of(tower) as usize));
+        if shape.width == 4 {
+            device::forward::<crate::arch::F32x4, f32>(input, output, shape, n);
+        } else {
+            device::forward::<f32, f32>(input, output, shape, n);
+        }
+    }
+}
+
+kernel! {
+    /// Gradient of `n` inputs of each tower. Grid: [`crate::element::grid`]; block: [`THREADS`].
+    ///
+    /// # Safety
+    /// - For each tower of the grid `saved + saved_at` and `d_input + d_input_at` are device pointers to `n` floats,
+    ///   whole images, and `d_output + d_output_at` to as many images; a `d_input` overlaps no other operand.
+    /// - `shape` has no extent of 0, every window begins inside the input, and its divisors are those of inputs.
+    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - Launched with exactly this grid and block.
+    [threads = THREADS, min_blocks = 4, shared_bytes = 0]
+    BACKWARD: fn pool_backward(
+        saved: *const f32,
+        saved_at: Offsets,
+        d_output: *const f32,
+        d_output_at: Offsets,
+        d_input: *mut f32,
+        d_input_at: Offsets,
+        shape: Shape,
+        n: u32,
+    ) {
+        let tower = crate::arch::block_y();
+        let saved = saved.add(saved_at.of(tower) as usize);
+        let (d_output, d_input) =
+            (d_output.add(d_output_at.of(tower) as usize), d_input.add(d_input_at.of(tower) as usize));
+        if shape.width == 4 {
+            device::backward::<crate::arch::F32x4, f32>(saved, d_output, d_input, shape, n);
+        } else {
+            device::backward::<f32, f32>(saved, d_output, d_input, shape, n);
+        }
+    }
+}
+
+/// The windows `first..end` that hold a row or column, of `windows` with `size` pixels, a stride apart.
+#[inline(always)]
+pub const fn windows_over(pixel: u32, size: u32, by_stride: Divisor, windows: u32) -> (u32, u32) {
+    let first = if pixel < size { 0 } else { by_stride.divide(pixel - size).0 + 1 };
+    let end = by_stride.divide(pixel).0 + 1;
+    (first, if end < windows { end } else { windows })
+}
+
+#[cfg(target_arch = "nvptx64")]
+mod device {
+    use super::{Shape, windows_over};
+    use crate::element::{Element, Pack, first_element};
+
+    /// Image, row, column and first map of the pack that begins at element `i`.
+    #[inline(always)]
+    fn place<P: Pack>(shape: &Shape, i: u32) -> (u32, u32, u32, u32) {
+        let (pixel, pack) = shape.by_packs.divide(i / P::WIDTH);
+        let (row, column) = shape.by_columns.divide(pixel);
+        let (image, row) = shape.by_rows.divide(row);
+        (image, row, column, pack * P::WIDTH)
+    }
+
+    /// The element of the input at a place.
+    #[inline(always)]
+    fn input_index(shape: &Shape, image: u32, row: u32, column: u32, map: u32) -> usize {
+        (((image * shape.in_height + row) * shape.in_width + column) * shape.channels + map) as usize
+    }
+
+    /// Rows (or columns) of the window that begins at `first`: up to here.
+    #[inline(always)]
+    fn window_end(first: u32, size: u32, pixels: u32) -> u32 {
+        if first + size < pixels { first + size } else { pixels }
+    }
+
+    /// # Safety
+    /// The kernel's contract, for one tower; the width is `P`'s.
+    #[inline(always)]
+    pub(super) unsafe fn forward<P: Pack, E: Element>(input: *const E, output: *mut E, shape: Shape, n: u32) {
+        let i = first_element(P::WIDTH);
+        if i < n {
+            let (image, i_row, i_column, map) = place::<P>(&shape, i);
+            let (top, left) = (i_row * shape.stride, i_column * shape.stride);
+            let (bottom, right) =
+                (window_end(top, shape.size, shape.in_height), window_end(left, shape.size, shape.in_width));
+            let mut maxima = P::splat(f32::NEG_INFINITY);
+            let mut row = top;
+            while row < bottom {
+                let mut column = left;
+                while column < right {
+                    // SAFETY: the place is inside the image.
+                    let x = unsafe { P::load(input.add(input_index(&shape, image, row, column, map))) };
+                    maxima = maxima.zip(x, |max, x| if x > max || x.is_nan() { x } else { max });
+                    column += 1;
+                }
+                row += 1;
+            }
+            // SAFETY: `i` and its pack are below `n`, and this thread's own.
+            unsafe { maxima.store(output.add(i as usize)) };
+        }
+    }
+
+    /// # Safety
+    /// The kernel's contract, for one tower; the width is `P`'s.
+    #[inline(always)]
+    pub(super) unsafe fn backward<P: Pack, E: Element>(
+        saved: *const E,
+        d_output: *const E,
+        d_input: *mut E,
+        shape: Shape,
+        n: u32,
+    ) {
+        let i = first_element(P::WIDTH);
+        if i < n {
+            let (image, row, column, map) = place::<P>(&shape, i);
+            let (first_row, end_row) = windows_over(row, shape.size, shape.by_stride, shape.out_height);
+            let (first_column, end_column) = windows_over(column, shape.size, shape.by_stride, shape.out_width);
+            // SAFETY: the place is inside the image.
+            let own = unsafe { P::load(saved.add(i as usize)) };
+            let mut sum = P::splat(0.0);
+            let mut window_row = first_row;
+            while window_row < end_row {
+                let mut window_column = first_column;
+                while window_column < end_column {
+                    let pixel = (image * shape.out_height + window_row) * shape.out_width + window_column;
+                    let place = Place { image, row, column, map };
+                    // SAFETY: the window is one of the image's, and holds the pixel.
+                    unsafe {
+                        let wins = first_maximum::<P, E>(saved, &shape, place, own, window_row, window_column);
+                        let dy = P::load(d_output.add((pixel * shape.channels + map) as usize));
+                        sum = sum.zip3(wins, dy, |sum, wins, dy| if wins != 0.0 { sum + dy } else { sum });
+                    }
+                    window_column += 1;
+                }
+                window_row += 1;
+            }
+            // SAFETY: `i` and its pack are below `n`, and this thread's own.
+            unsafe { sum.store(d_input.add(i as usize)) };
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    struct Place {
+        image: u32,
+        row: u32,
+        column: u32,
+        map: u32,
+    }
+
+    /// 1 where `own`, the input at `place`, is the first maximum of the window, or 0.
+    ///
+    /// # Safety
+    /// The kernel's contract, for one tower; the window is one of the image's, and holds the place.
+    #[inline(always)]
+    unsafe fn first_maximum<P: Pack, E: Element>(
+        saved: *const E,
+        shape: &Shape,
+        place: Place,
+        own: P,
+        window_row: u32,
+        window_column: u32,
+    ) -> P {
+        let (top, left) = (window_row * shape.stride, window_column * shape.stride);
+        let (bottom, right) =
+            (window_end(top, shape.size, shape.in_height), window_end(left, shape.size, shape.in_width));
+        let mut wins = P::splat(1.0);
+        let mut row = top;
+        while row < bottom {
+            let mut column = left;
+            while column < right {
+                // SAFETY: the pixel is inside the image.
+                let x = unsafe { P::load(saved.add(input_index(shape, place.image, row, column, place.map))) };
+                let before = row < place.row || (row == place.row && column < place.column);
+                wins = wins.zip3(own, x, |wins, own, x| if own > x || (own == x && !before) { wins } else { 0.0 });
+                column += 1;
+            }
+            row += 1;
+        }
+        wins
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_over_a_pixel_are_those_that_hold_it() {
+        for (size, stride, windows) in [(3, 2, 5), (2, 2, 4), (1, 3, 4), (4, 1, 6), (3, 5, 2)] {
+            for pixel in 0..(windows - 1) * stride + size + 2 {
+                let holds = |window: &u32| (window * stride..window * stride + size).contains(&pixel);
+                let (first, end) = windows_over(pixel, size, Divisor::new(stride), windows);
+                assert!((0..windows).filter(holds).eq(first..end), "pixel {pixel} of {size}/{stride}");
+            }
+        }
+    }
+}
