@@ -134,13 +134,27 @@ impl Cell {
             self.write.store(by.mark.0, Relaxed);
             return by.races(before).then_some(Other { mark: before, wrote: true });
         }
+        self.read(by);
+        None
+    }
+
+    #[inline(always)]
+    fn read(&self, by: &Thread<'_>) {
         let [first, second] = [0, 1].map(|read| Mark(self.reads[read].load(Relaxed)));
+        if first.0 < by.floor {
+            self.reads[0].store(by.mark.0, Relaxed);
+        } else if !second.is_beside(by.mark) {
+            self.second_read(by, first, second);
+        }
+    }
+
+    #[inline(always)]
+    fn second_read(&self, by: &Thread<'_>, first: Mark, second: Mark) {
         if by.follows(first) {
             self.reads[0].store(by.mark.0, Relaxed);
-        } else if !second.is_beside(by.mark) && (by.follows(second) || second.block() == first.block()) {
+        } else if by.follows(second) || second.block() == first.block() {
             self.reads[1].store(by.mark.0, Relaxed);
         }
-        None
     }
 
     #[inline(always)]
@@ -210,16 +224,19 @@ impl Shadow {
             if repeats(1) || repeats(8) {
                 continue;
             }
-            let by = by.lane(lane as u32);
             let word = at[lane] as usize / 4;
             let page = self.page(word);
             let word = word % PAGE;
             let Some(cells) = page.words.get(word..word + N) else { return false };
+            let by = by.lane(lane as u32);
+            let mut fresh = page.bytes.get().is_none();
             for cell in cells {
-                cell.record(&by);
-                if by.races(Mark(cell.write.load(Relaxed))) || page.bytes.get().is_some() {
-                    return false;
-                }
+                let write = cell.write.load(Relaxed);
+                fresh &= write < by.floor || !by.races(Mark(write));
+                cell.read(&by);
+            }
+            if !fresh {
+                return false;
             }
         }
         true
