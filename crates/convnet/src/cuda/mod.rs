@@ -173,7 +173,9 @@ impl Device for Cuda {
     fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
         step.check()?;
         self.stream.synchronize()?;
-        self.inputs.upload(step)?;
+        if self.inputs.upload(step)? {
+            self.graphs.clear();
+        }
         std::mem::swap(&mut self.step, step);
         Ok(())
     }

@@ -32,8 +32,8 @@ impl StepMemory {
         Ok(StepMemory { info, labels, ids, draws, rates, rgb, context: context.clone() })
     }
 
-    /// Copies a step to the card; no kernel may be running.
-    pub(super) fn upload(&mut self, step: &Step) -> Result<(), Error> {
+    /// Copies a step to the card, where no kernel may be running. Says whether a buffer has moved.
+    pub(super) fn upload(&mut self, step: &Step) -> Result<bool, Error> {
         let info = StepInfo {
             images: step.images() as u32,
             epoch: step.epoch,
@@ -45,22 +45,27 @@ impl StepMemory {
             Draw { top, left, flip: u32::from(flip), scale, shift }.words()
         };
         let draws: Vec<[u32; 7]> = step.draws.iter().map(draw).collect();
-        put(&self.context, &mut self.info, &[info.words()])?;
-        put(&self.context, &mut self.labels, &step.labels)?;
-        put(&self.context, &mut self.ids, &step.ids)?;
-        put(&self.context, &mut self.draws, &draws)?;
-        put(&self.context, &mut self.rates, &step.rates)?;
-        put(&self.context, &mut self.rgb, &step.rgb)
+        let moved = [
+            put(&self.context, &mut self.info, &[info.words()])?,
+            put(&self.context, &mut self.labels, &step.labels)?,
+            put(&self.context, &mut self.ids, &step.ids)?,
+            put(&self.context, &mut self.draws, &draws)?,
+            put(&self.context, &mut self.rates, &step.rates)?,
+            put(&self.context, &mut self.rgb, &step.rgb)?,
+        ];
+        Ok(moved.contains(&true))
     }
 }
 
-fn put<T: Pod>(context: &Context, buffer: &mut Buffer, data: &[T]) -> Result<(), Error> {
+/// Copies `data` to a buffer, which is replaced by a longer one if need be: then it says so.
+fn put<T: Pod>(context: &Context, buffer: &mut Buffer, data: &[T]) -> Result<bool, Error> {
     let bytes = size_of_val(data);
-    if bytes > buffer.len() {
+    let moves = bytes > buffer.len();
+    if moves {
         *buffer = Buffer::zeroed(context, bytes)?;
     }
     if bytes > 0 {
         buffer.write(0, data)?;
     }
-    Ok(())
+    Ok(moves)
 }
