@@ -28,6 +28,15 @@ pub(crate) fn folder() -> PathBuf {
     crate::root().join("target/toolchain")
 }
 
+/// The tools, if all of them are there; else as [`run`].
+pub(crate) fn toolchain() -> Result<Toolchain> {
+    match Toolchain::find(&folder()) {
+        Ok(found) if found.ptxas.is_some() && found.nvdisasm.is_some() => Ok(found),
+        Ok(_) | Err(Error::NoRustc { .. }) => run(),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Finds the tools or installs them, and says which.
 pub(crate) fn run() -> Result<Toolchain> {
     let folder = folder();
@@ -124,7 +133,7 @@ impl Apt {
     }
 }
 
-const ADVICE: &str = "cannot get Debian's packages rustc-web and rust-web-src; \
+const ADVICE: &str = "cannot get Debian's packages rustc-web and rust-web-src, which takes apt-get and a network; \
     alternatively install a compiler of at least 1.96 with its library source, such as \
     `rustup toolchain install nightly --component rust-src`, or let CUDA_BUILDER_RUSTC name one";
 
@@ -153,7 +162,9 @@ fn unpack_tool(folder: &Path, name: &str, wheel: &str) -> Result<()> {
     let wheels = fresh(&folder.join("wheels"))?;
     let pip = ["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"];
     finish(Command::new("python3").args(pip).arg("--dest").arg(&wheels).arg(wheel)).with_context(|| {
-        format!("cannot get {wheel} from PyPI; it needs python3 with pip (`apt-get install python3-pip`)")
+        format!(
+            "cannot get {wheel} from PyPI, which takes a network, and python3 with pip (`apt-get install python3-pip`)"
+        )
     })?;
     let archive = files(&wheels)?.pop().with_context(|| format!("{wheel} has no file"))?;
     let unpacked = wheels.join("unpacked");

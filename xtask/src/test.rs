@@ -4,16 +4,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::build_ptx::BuildPtx;
+
 /// A part of the tests: what it is called and what it runs.
 struct Stage {
     name: &'static str,
     run: fn() -> Result<()>,
 }
 
-/// The tests come last, so that their results end the output.
-const STAGES: [Stage; 5] = [
+/// Kernels come before what embeds them. The tests come last, so that their results end the output.
+const STAGES: [Stage; 6] = [
     Stage { name: "format", run: || cargo(&["fmt", "--all", "--", "--check"], &[]) },
     Stage { name: "tidy", run: || crate::tidy::run(&crate::root()) },
+    Stage { name: "kernels", run: || BuildPtx::default().run() },
     Stage { name: "clippy", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]) },
     Stage {
         name: "documentation",

@@ -1,5 +1,6 @@
 //! Which driver answers.
 
+use std::error::Error as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use libloading::Library;
@@ -110,5 +111,23 @@ fn parse(value: &str) -> Result<Backend, BackendError> {
 
 fn load() -> Result<Library, BackendError> {
     // SAFETY: loading the driver runs its initialisers, which its vendor made for that.
-    unsafe { Library::new(LIBRARY) }.map_err(|error| BackendError::NoLibrary { reason: error.to_string() })
+    unsafe { Library::new(LIBRARY) }.map_err(|error| {
+        // The error itself says only that loading failed; its source has the loader's words.
+        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        BackendError::NoLibrary { reason }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_says_how_many_devices() {
+        assert_eq!(parse("sim:1"), Ok(Backend::Simulator { devices: 1 }));
+        assert_eq!(parse("sim:16"), Ok(Backend::Simulator { devices: 16 }));
+        for wrong in ["sim", "sim:", "sim:0", "sim:17", "sim:-1", "1", "SIM:1", "real"] {
+            assert_eq!(parse(wrong), Err(BackendError::Variable { value: wrong.to_string() }));
+        }
+    }
 }

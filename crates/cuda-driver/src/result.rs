@@ -97,3 +97,27 @@ const KNOWN: [CUresult; 87] = [
     CUresult::CUDA_ERROR_EXTERNAL_DEVICE,
     CUresult::CUDA_ERROR_UNKNOWN,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_that_cust_lacks_are_unknown() {
+        for code in [223, 225, 226, 712, 912, 12_345, u32::MAX] {
+            let known = known(code);
+            assert!(known as u32 == code || known == CUresult::CUDA_ERROR_UNKNOWN, "{code}: {known:?}");
+        }
+        assert_eq!(known(226), CUresult::CUDA_ERROR_UNKNOWN);
+        assert_eq!(known(912), CUresult::CUDA_ERROR_UNKNOWN);
+    }
+
+    #[test]
+    fn codes_that_cust_has_stay() {
+        let distinct: std::collections::HashSet<u32> = KNOWN.iter().map(|&result| result as u32).collect();
+        assert_eq!(distinct.len(), KNOWN.len());
+        assert!(KNOWN.iter().all(|&result| known(result as u32) == result));
+        assert_eq!(known(0), CUresult::CUDA_SUCCESS);
+        assert_eq!(known(700), CUresult::CUDA_ERROR_ILLEGAL_ADDRESS);
+    }
+}

@@ -27,6 +27,14 @@ pub enum Problem {
     Deadlock,
     #[error("barrier {id} with a bad number or count ({count})")]
     BadBarrier { id: u32, count: u32 },
+    #[error("lane {lane} reads from lane {from}, which does not take part")]
+    ShuffleSource { lane: u32, from: u32 },
+    #[error("a register that nothing has written")]
+    Undefined,
+    #[error(
+        "a race: it {does} bytes that line {line}, block {block:?}, thread {thread:?} {did}, and nothing orders the two"
+    )]
+    Race { does: &'static str, did: &'static str, line: u32, block: [u32; 3], thread: [u32; 3] },
     #[error("the kernel trapped")]
     Trap,
     #[error("the launch executed more than {limit} instructions in a warp")]

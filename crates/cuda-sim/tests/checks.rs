@@ -135,7 +135,7 @@ fn a_deadlock() {
 
 #[test]
 fn warp_instructions_of_half_a_warp() {
-    let half = "setp.lt.u32 %p1, %r1, 16;\n@%p1 bra L;\nret;\nL: ";
+    let half = "mov.u32 %r2, 0; mov.f32 %f1, 0f00000000; setp.lt.u32 %p1, %r1, 16;\n@%p1 bra L;\nret;\nL: ";
     let (active, needed) = (0xffff, !0);
     let found = pair(
         &one(32),
@@ -143,8 +143,8 @@ fn warp_instructions_of_half_a_warp() {
         &format!("{half}shfl.sync.idx.b32 %r2, %r1, 0, 31, 0xffff;"),
     );
     assert_eq!(found, (Problem::Diverged { active, needed }, 5));
-    let mma = "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1,%f2,%f3,%f4}, {%r2,%r2,%r2,%r2}, {%r2,%r2}, {%f1,%f2,%f3,%f4};";
-    let found = pair(&one(32), &format!("{half}{mma}"), mma);
+    let mma = "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1,%f2,%f3,%f4}, {%r2,%r2,%r2,%r2}, {%r2,%r2}, {%f1,%f1,%f1,%f1};";
+    let found = pair(&one(32), &format!("{half}{mma}"), &format!("mov.u32 %r2, 0; mov.f32 %f1, 0f00000000; {mma}"));
     assert_eq!(found, (Problem::Diverged { active, needed }, 5));
     // A warp of fewer threads is whole when all of them come.
     pair(&one(32), &format!("{half}bar.warp.sync -1;"), "bar.warp.sync -1;");

@@ -102,7 +102,9 @@ fn variables_and_parameters() {
     let y = gpu.memory.alloc(0, 4);
     let mut params = Params(vec![200, 0, 0, 0, 0, 0, 0, 0]);
     params = params.u64(9).u32(1000).u32(20000).u64(y);
-    gpu.run("k", [4, 2, 1], [32, 1, 1], params);
+    // All threads write one word.
+    let config = Config { races: false, ..Config::new([4, 2, 1], [32, 1, 1]) };
+    gpu.launch("k", &config, params).unwrap();
     assert_eq!(gpu.read(y, 1), [16 - 1 + 200 + 1000 + 40000]);
     let (total, bytes) = gpu.program.variable("total").unwrap();
     assert_eq!((gpu.read(total, 2), bytes), (vec![256, 256], 8));
@@ -115,7 +117,7 @@ fn atomics() {
         "ld.param.u64 %rd1, [x]; mov.u32 %r1, %tid.x; mov.u32 %r2, %ctaid.x; mad.lo.u32 %r3, %r2, 64, %r1;
          red.global.add.u32 [%rd1], 1; atom.global.max.s32 %r4, [%rd1+4], %r3; red.global.min.s32 [%rd1+8], -3;
          red.global.or.b32 [%rd1+12], %r3; atom.global.inc.u32 %r4, [%rd1+16], 4; red.add.f32 [%rd1+20], 0f3F800000;
-         L: ld.global.u32 %r5, [%rd1+24]; add.u32 %r6, %r5, 2; atom.global.cas.b32 %r7, [%rd1+24], %r5, %r6;
+         L: ld.volatile.global.u32 %r5, [%rd1+24]; add.u32 %r6, %r5, 2; atom.global.cas.b32 %r7, [%rd1+24], %r5, %r6;
          setp.ne.u32 %p1, %r7, %r5; @%p1 bra L; atom.global.exch.b32 %r8, [%rd1+28], 9; ret;",
     );
     let x = gpu.words(&[0; 8]);
@@ -152,7 +154,7 @@ fn barriers_reduce_and_named_ones_count() {
     assert_eq!(out(96, body), each(96, |_| 70));
     // The first warp produces and goes on; the second waits.
     let body = ".shared .align 4 .b8 s[4]; mov.u32 %r9, 1; setp.lt.u32 %p1, %r1, 32; @!%p1 bra WAIT;
-        st.shared.u32 [s], 77; bar.arrive 3, 64; bra DONE;
+        setp.eq.u32 %p2, %r1, 0; @%p2 st.shared.u32 [s], 77; bar.arrive 3, 64; bra DONE;
         WAIT: bar.sync 3, 64; ld.shared.u32 %r9, [s]; DONE:";
     assert_eq!(out(64, body), each(64, |t| if t < 32 { 1 } else { 77 }));
 }
@@ -266,7 +268,8 @@ fn an_observer_sees_everything() {
         ".shared .align 4 .b8 s[256]; mov.u32 %r1, %tid.x; and.b32 %r1, %r1, 31; shl.b32 %r1, %r1, 2; mov.u32 %r2, s; add.u32 %r2, %r2, %r1; st.shared.u32 [%r2], 1; bar.sync 0; ret;",
     );
     let counter = Counter(Default::default());
-    let config = Config::new([5, 1, 1], [64, 1, 1]);
+    // Both warps write the same words.
+    let config = Config { races: false, ..Config::new([5, 1, 1], [64, 1, 1]) };
     let stats = launch_observed(&gpu.program, "k", &config, &[], &gpu.memory, &counter).unwrap();
     let counts = counter.0.into_inner().unwrap();
     assert_eq!((counts.instructions, counts.shared_writes, counts.barriers), (5 * 2 * 8, 5 * 64, 5));

@@ -19,7 +19,7 @@ pub(super) fn forward(cuda: &mut Cuda, op: &Augment, images: usize) -> Result<()
     }
     let shape = Shape { side: op.side as u32, crop: op.crop as u32, by_crop: Divisor::new(op.crop as u32) };
     let width = element::width([op.output.start, len]);
-    let (rgb, draws) = (cuda.inputs.rgb.address(), cuda.inputs.draws.address());
+    let (rgb, draws) = (cuda.inputs.rgb(), cuda.inputs.draws());
     let [mean, output] = [op.mean, op.output].map(|span| cuda.address(span));
     let arguments = [
         Argument::address(&rgb),

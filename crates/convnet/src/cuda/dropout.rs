@@ -52,7 +52,7 @@ fn mask(
         by_groups: Divisor::new(groups(units)),
     };
     let width = width(operands, shape.units);
-    let (step, ids) = (cuda.inputs.info.address(), cuda.inputs.ids.address());
+    let (step, ids) = (cuda.inputs.info(), cuda.inputs.ids());
     let others = [
         Argument::address(&step),
         Argument::address(&ids),

@@ -24,6 +24,16 @@ impl Graphs {
 
 /// See [`Device::run_list`].
 pub(super) fn run_list(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+    run_or_replay(cuda, list, operations)?;
+    // The next step's pixels may come while gradients are computed: only forward passes read pixels.
+    if list != List::Backward {
+        let stream = Arc::clone(&cuda.stream);
+        cuda.inputs.pixels_read(&stream)?;
+    }
+    Ok(())
+}
+
+fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
     let key = (list, cuda.step.images());
     let Some(known) = cuda.graphs.0.remove(&key) else {
         for op in operations {

@@ -172,10 +172,10 @@ impl Device for Cuda {
 
     fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
         step.check()?;
-        self.stream.synchronize()?;
-        if self.inputs.upload(step)? {
+        if self.inputs.reserve(step)? {
             self.graphs.clear();
         }
+        self.inputs.upload(step, &self.stream)?;
         std::mem::swap(&mut self.step, step);
         Ok(())
     }

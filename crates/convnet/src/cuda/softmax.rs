@@ -13,7 +13,7 @@ pub(super) fn forward(cuda: &mut Cuda, op: &SoftmaxForward, images: usize) -> Re
     let classes = op.classes as u32;
     let spans = [op.logits, op.probabilities, op.losses, op.ranks];
     let [logits, probabilities, losses, ranks] = spans.map(|span| cuda.address(span));
-    let labels = cuda.inputs.labels.address();
+    let labels = cuda.inputs.labels();
     let arguments = [
         Argument::address(&logits),
         Argument::address(&probabilities),
@@ -31,7 +31,7 @@ pub(super) fn backward(cuda: &mut Cuda, op: &SoftmaxBackward, images: usize) -> 
     count(SoftmaxBackward::NAME, images * op.classes)?;
     let classes = op.classes as u32;
     let [probabilities, d_logits] = [op.probabilities, op.d_logits].map(|span| cuda.address(span));
-    let (labels, step) = (cuda.inputs.labels.address(), cuda.inputs.info.address());
+    let (labels, step) = (cuda.inputs.labels(), cuda.inputs.info());
     let arguments = [
         Argument::address(&probabilities),
         Argument::address(&d_logits),

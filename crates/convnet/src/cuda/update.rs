@@ -17,7 +17,7 @@ pub(super) fn update(cuda: &mut Cuda, op: &Update) -> Result<(), Error> {
     let parameter = op.parameter as u32;
     let spans = [op.weights, op.velocity, op.gradient];
     let [weights, velocity, gradient] = spans.map(|span| cuda.address(span));
-    let rates = cuda.inputs.rates.address();
+    let rates = cuda.inputs.rates();
     let width = element::width(spans.map(|span| span.start).into_iter().chain([op.weights.len]));
     let arguments = [
         Argument::address(&weights),

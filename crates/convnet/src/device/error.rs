@@ -19,26 +19,33 @@ pub(super) mod code {
 /// A driver call that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriverError {
-    /// What was being done.
-    pub doing: String,
     /// The driver call.
     pub call: &'static str,
     /// The driver's code.
     pub code: u32,
-    /// The driver's name for the code; empty where it has none.
+    /// All there is to say about it.
+    pub words: Box<Words>,
+}
+
+/// What an error says beside call and code; a text is empty where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// What was being done.
+    pub doing: String,
+    /// The driver's name for the code.
     pub name: String,
     /// The driver's text for the code, or why there is no driver.
     pub text: String,
-    /// What to do about it; empty where that is not known.
+    /// What to do about it.
     pub remedy: String,
-    /// What the driver's compiler wrote, or the simulated driver's report; empty where there is none.
+    /// What the driver's compiler wrote, or the simulated driver's report.
     pub report: String,
 }
 
 impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DriverError { doing, call, code, name, text, remedy, report } = self;
-        write!(f, "{doing}: {call} failed with code {code}")?;
+        let Words { doing, name, text, remedy, report } = &*self.words;
+        write!(f, "{doing}: {} failed with code {}", self.call, self.code)?;
         if !name.is_empty() {
             write!(f, " ({name})")?;
         }
@@ -57,7 +64,7 @@ impl DriverError {
     /// Says what to do where this is the code.
     pub(super) fn remedy_for(mut self, code: u32, remedy: impl FnOnce() -> String) -> DriverError {
         if self.code == code {
-            self.remedy = remedy();
+            self.words.remedy = remedy();
         }
         self
     }
@@ -94,7 +101,7 @@ fn failure(known: u32, doing: String) -> DriverError {
     };
     let report = cuda_driver::last_report().unwrap_or_default();
     let remedy = if cuda_driver::backend().is_ok() { remedy(code) } else { "" };
-    DriverError { doing, call, code, name, text, remedy: remedy.to_string(), report }
+    DriverError { call, code, words: Box::new(Words { doing, name, text, remedy: remedy.to_string(), report }) }
 }
 
 /// What to do about a code, whatever was being done.

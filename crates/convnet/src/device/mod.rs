@@ -30,7 +30,7 @@ use cuda_driver as _;
 
 pub use buffer::{Buffer, Part};
 pub use context::{Context, MemoryInfo, driver_version};
-pub use error::DriverError;
+pub use error::{DriverError, Words};
 pub use event::Event;
 pub use graph::Graph;
 pub use launch::Argument;

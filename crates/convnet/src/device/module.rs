@@ -114,7 +114,7 @@ fn explained(mut error: DriverError, context: &Context, ptx: &str, log: &[u8]) -
     let written = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..written]);
     if !log.trim().is_empty() {
-        error.report = log.trim().to_string();
+        error.words.report = log.trim().to_string();
     }
     let version = directive(ptx, ".version").unwrap_or("?");
     let target = directive(ptx, ".target").unwrap_or("?");

@@ -3,7 +3,9 @@
 mod graph;
 mod rows;
 mod uniformity;
+mod unwritten;
 
 pub(crate) use graph::Graph;
 pub(crate) use rows::share_rows;
 pub use uniformity::{Divergence, divergences};
+pub(crate) use unwritten::reads_unwritten;

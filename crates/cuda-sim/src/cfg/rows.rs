@@ -58,11 +58,24 @@ pub(crate) fn share_rows(graph: &Graph, facts: &[Facts], registers: u32) -> Vec<
     out
 }
 
+/// A set of registers.
 #[derive(Clone, PartialEq)]
-struct Set(Vec<u64>);
+pub(super) struct Set(Vec<u64>);
 
 impl Set {
-    fn insert(&mut self, id: usize) {
+    pub(super) fn new(registers: usize) -> Set {
+        Set(vec![0; registers.div_ceil(64)])
+    }
+
+    pub(super) fn contains(&self, id: usize) -> bool {
+        self.0[id / 64] >> (id % 64) & 1 == 1
+    }
+
+    pub(super) fn insert_all(&mut self, other: &Set) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
+    }
+
+    pub(super) fn insert(&mut self, id: usize) {
         self.0[id / 64] |= 1 << (id % 64);
     }
 
@@ -79,7 +92,7 @@ impl Set {
 }
 
 fn live_at_start(graph: &Graph, facts: &[Facts], registers: usize) -> Vec<Set> {
-    let empty = Set(vec![0; registers.div_ceil(64)]);
+    let empty = Set::new(registers);
     let mut live = vec![empty.clone(); graph.blocks.len() + 1];
     let mut changed = true;
     while changed {
@@ -87,7 +100,7 @@ fn live_at_start(graph: &Graph, facts: &[Facts], registers: usize) -> Vec<Set> {
         for (index, block) in graph.blocks.iter().enumerate().rev() {
             let mut set = empty.clone();
             for &next in &block.next {
-                set.0.iter_mut().zip(&live[next].0).for_each(|(a, b)| *a |= b);
+                set.insert_all(&live[next]);
             }
             for fact in facts[block.start..block.end].iter().rev() {
                 // A guarded write leaves the old value in some lanes.

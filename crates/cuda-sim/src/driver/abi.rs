@@ -390,6 +390,21 @@ pub unsafe extern "C" fn cuModuleLoadData(module: *mut CUmodule, image: *const c
     }
 }
 
+/// Writes what is wrong with a module where the caller wants it.
+unsafe fn write_log(text: &str, count: c_uint, options: *mut CUjit_option, values: *mut *mut c_void) {
+    const ERROR_LOG_BUFFER: CUjit_option = 5;
+    const ERROR_LOG_BUFFER_SIZE_BYTES: CUjit_option = 6;
+    let find =
+        |wanted| (0..count as usize).find(|&i| unsafe { *options.add(i) } == wanted).map(|i| unsafe { *values.add(i) });
+    if let (Some(buffer), Some(bytes)) = (find(ERROR_LOG_BUFFER), find(ERROR_LOG_BUFFER_SIZE_BYTES)) {
+        let len = text.len().min((bytes as usize).saturating_sub(1));
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), len);
+            buffer.cast::<u8>().add(len).write(0);
+        }
+    }
+}
+
 pub unsafe extern "C" fn cuModuleLoadDataEx(
     module: *mut CUmodule,
     image: *const c_void,
@@ -409,7 +424,9 @@ pub unsafe extern "C" fn cuModuleLoadDataEx(
             0
         }
         Err(error) => {
-            report(error.to_string());
+            let text = error.to_string();
+            unsafe { write_log(&text, count, options, values) };
+            report(text);
             218
         }
     }

@@ -1,11 +1,12 @@
 //! Loads, stores and atomics: addresses of 32 lanes, checked together.
 
 use super::lanes::Regs;
+use super::races::{BlockRaces, Deed};
 use super::warp::Lanes;
 use super::words::{gather, gather_any, sign, store};
 use super::{Checked, Shared, convert, fault};
 use crate::finding::Problem;
-use crate::memory::{Allocation, Owned, Words};
+use crate::memory::{Allocation, Owned, UNDER_WAY, Words};
 use crate::observe::{Access, AccessKind, BlockObserver, Memory, Observer, Step};
 use crate::ptx::{Addr, Area, Op, Slot};
 
@@ -20,6 +21,7 @@ pub(crate) struct Reach<'a, O: Observer> {
     pub(crate) launch: &'a Shared<'a>,
     pub(crate) block: &'a mut Owned,
     pub(crate) observer: &'a mut O::Block,
+    pub(crate) races: Option<&'a mut BlockRaces>,
 }
 
 /// Executes a load, store or atomic of a warp.
@@ -31,11 +33,12 @@ pub(crate) fn execute<O: Observer>(
     step: Step,
 ) -> Checked<()> {
     match *op {
-        Op::Ld { addr, bytes, signed, n, d } => {
-            load(reach, regs, lanes, addr, bytes, signed, &d[..usize::from(n)], step)
+        Op::Ld { addr, bytes, signed, strong, n, d } => {
+            load(reach, regs, lanes, addr, bytes, signed, strong, &d[..usize::from(n)], step)
         }
-        Op::St { addr, bytes, n, s } => {
-            each_area(reach, regs, lanes, addr, step, bytes * n, AccessKind::Write, |words, at, regs, step| {
+        Op::St { addr, bytes, strong, n, s } => {
+            let deed = Deed::WRITE.strong(strong);
+            each_area(reach, regs, lanes, addr, step, bytes * n, deed, |words, at, regs, step| {
                 store(words, at, regs, bytes, &s[..usize::from(n)], step.lanes);
                 Ok(())
             })
@@ -175,7 +178,7 @@ pub(super) fn each_area<O: Observer>(
     addr: Addr,
     step: Step,
     bytes: u8,
-    kind: AccessKind,
+    deed: Deed,
     mut f: impl FnMut(Target<'_>, &[u64; 32], &mut Regs, Step) -> Checked<()>,
 ) -> Checked<()> {
     let mut left = step.lanes;
@@ -198,6 +201,12 @@ pub(super) fn each_area<O: Observer>(
         match area {
             Area::Shared => {
                 check_window(&at, reach.launch.shared_bytes, bytes, part)?;
+                if let Some(races) = &reach.races {
+                    if deed.writes && reach.launch.copies {
+                        overtaken(races, reach.launch, reach.block, &at, bytes, part)?;
+                    }
+                    locate(races.shared(reach.launch, &at, u32::from(bytes), deed, part), &at)?;
+                }
                 locate(f(Target::Owned(reach.block), &at, regs, part), &at)?;
             }
             Area::Local => {
@@ -225,13 +234,41 @@ pub(super) fn each_area<O: Observer>(
                 let bits = at.iter().fold(0, |bits, &at| bits | at);
                 check_aligned(&at, bits, bytes, part)?;
                 let offsets = at.map(|at| at - found.base);
+                if let Some(races) = &reach.races {
+                    let bytes = u32::from(bytes);
+                    locate(races.global(reach.launch, lanes.recent, &offsets, bytes, deed, part), &at)?;
+                }
                 locate(f(Target::Global(found), &offsets, regs, part), &at)?;
             }
         }
         if O::ENABLED && area != Area::Param {
+            let kind = match deed {
+                Deed { writes: false, .. } => AccessKind::Read,
+                Deed::ATOMIC => AccessKind::Atomic,
+                Deed { writes: true, .. } => AccessKind::Write,
+            };
             reach.observer.access(Access { step: part, memory, kind, bytes: u32::from(bytes), addresses: &at });
         }
         left &= !part.lanes;
+    }
+    Ok(())
+}
+
+/// Finds a store to bytes to which an asynchronous copy is under way.
+fn overtaken(
+    races: &BlockRaces,
+    launch: &Shared<'_>,
+    block: &Owned,
+    at: &[u64; 32],
+    bytes: u8,
+    step: Step,
+) -> Checked<()> {
+    for lane in (0..32u32).filter(|lane| step.lanes >> lane & 1 == 1) {
+        let start = at[lane as usize];
+        let words = start / 4..(start + u64::from(bytes)).div_ceil(4);
+        if words.clone().any(|word| block.written(word as usize) & UNDER_WAY != 0) {
+            locate(races.overtakes(launch, start, lane), at)?;
+        }
     }
     Ok(())
 }
@@ -244,9 +281,11 @@ fn load<O: Observer>(
     addr: Addr,
     bytes: u8,
     signed: bool,
+    strong: bool,
     d: &[Slot],
     step: Step,
 ) -> Checked<()> {
+    let deed = Deed::READ.strong(strong);
     if let (Area::Param, Slot::None) = (addr.area, addr.base) {
         return parameter(reach.launch, regs, addr.offset as usize, bytes, signed, d, step);
     }
@@ -255,7 +294,7 @@ fn load<O: Observer>(
     // The base is read again when an access is split, so results are written when all parts are there.
     if bytes == 4 && d.iter().all(|d| matches!(d, Slot::W32(_))) {
         let mut values = [[0u32; 32]; 4];
-        each_area(reach, regs, lanes, addr, step, all, AccessKind::Read, |target, at, _, step| match target {
+        each_area(reach, regs, lanes, addr, step, all, deed, |target, at, _, step| match target {
             Target::Owned(words) => gather(&*words, at, &mut values[..d.len()], checks, step),
             Target::Global(words) => gather(&words, at, &mut values[..d.len()], checks, step),
         })?;
@@ -267,7 +306,7 @@ fn load<O: Observer>(
         return Ok(());
     }
     let mut values = [[0u64; 32]; 4];
-    each_area(reach, regs, lanes, addr, step, all, AccessKind::Read, |target, at, _, step| match target {
+    each_area(reach, regs, lanes, addr, step, all, deed, |target, at, _, step| match target {
         Target::Owned(words) => gather_any(&*words, at, &mut values[..d.len()], bytes, checks, step),
         Target::Global(words) => gather_any(&words, at, &mut values[..d.len()], bytes, checks, step),
     })?;

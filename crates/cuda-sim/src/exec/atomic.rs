@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use super::Checked;
 use super::access::{Reach, Target, each_area};
 use super::lanes::Regs;
+use super::races::Deed;
 use super::warp::Lanes;
 use super::words::unwritten;
 use crate::memory::Words;
-use crate::observe::{AccessKind, Observer, Step};
+use crate::observe::{Observer, Step};
 use crate::ptx::{Addr, AtomOp};
 
 /// Makes atomics of 64 bits atomic among each other.
@@ -30,7 +31,7 @@ pub(super) fn atom<O: Observer>(
     let checks = reach.launch.config.checks;
     let bytes = if wide { 8 } else { 4 };
     let mut old = [0u64; 32];
-    each_area(reach, regs, lanes, addr, step, bytes, AccessKind::Atomic, |mut target, at, regs, step| {
+    each_area(reach, regs, lanes, addr, step, bytes, Deed::ATOMIC, |mut target, at, regs, step| {
         if checks {
             match &target {
                 Target::Owned(words) => unwritten(&**words, at, bytes, 1, step)?,

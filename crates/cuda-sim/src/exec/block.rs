@@ -1,8 +1,10 @@
-//! A block: its warps run in turn, each to its next barrier.
+//! A block: its warps run in turn, each to its next barrier, in an order that the seed picks anew each time.
 
 use pulp::NullaryFnOnce;
 
 use super::access::Reach;
+use super::order::Order;
+use super::races::BlockRaces;
 use super::warp::{Pause, Warp};
 use super::{Checked, Fault, Shared, Stats, fault};
 use crate::finding::{Finding, Problem};
@@ -20,6 +22,7 @@ pub(crate) struct BlockRun<'a> {
     warps: Vec<Warp>,
     state: Vec<State>,
     barriers: [Barrier; BARRIERS],
+    races: Option<BlockRaces>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,22 +47,28 @@ impl<'a> BlockRun<'a> {
     pub(crate) fn new(launch: &'a Shared<'a>) -> Self {
         let warps: Vec<Warp> = (0..launch.threads.div_ceil(32)).map(|index| Warp::new(launch, index)).collect();
         let state = vec![State::Runs; warps.len()];
-        BlockRun { launch, memory: Owned::default(), warps, state, barriers: Default::default() }
+        let races = launch.races.is_some().then(|| BlockRaces::new(warps.len(), launch.shared_bytes));
+        BlockRun { launch, memory: Owned::default(), warps, state, barriers: Default::default(), races }
     }
 
     /// Runs block `index` to its end.
     pub(crate) fn run<O: Observer>(&mut self, index: usize, observer: &O) -> Result<Stats, Box<Finding>> {
-        let [x, y, _] = self.launch.config.grid.map(|n| n as usize);
-        let block = [(index % x) as u32, (index / x % y) as u32, (index / x / y) as u32];
+        let block = self.launch.block(index as u32);
         self.memory.reset(self.launch.shared_bytes);
         self.barriers = Default::default();
         self.state.fill(State::Runs);
         for warp in &mut self.warps {
             warp.start(self.launch, block);
         }
+        if let Some(races) = &mut self.races {
+            races.start(index as u32);
+        }
         let mut watcher = observer.block(block);
-        loop {
-            for warp in 0..self.warps.len() {
+        let order = Order(self.launch.config.seed);
+        let mut turns: Vec<usize> = (0..self.warps.len()).collect();
+        for round in 0.. {
+            order.warps(&mut turns, (index as u64) << 32 | round);
+            for &warp in &turns {
                 if self.state[warp] != State::Runs {
                     continue;
                 }
@@ -81,7 +90,8 @@ impl<'a> BlockRun<'a> {
 
     fn turn<O: Observer>(&mut self, index: usize, observer: &mut O::Block) -> Checked<()> {
         let warp = &mut self.warps[index];
-        let mut reach = Reach::<O> { launch: self.launch, block: &mut self.memory, observer };
+        let mut reach =
+            Reach::<O> { launch: self.launch, block: &mut self.memory, observer, races: self.races.as_mut() };
         match vectorise(Run { warp, reach: &mut reach })? {
             Pause::Ended => self.state[index] = State::Ended,
             Pause::Turn => {}
@@ -119,6 +129,9 @@ impl<'a> BlockRun<'a> {
         }
         barrier.expected = expected;
         barrier.arrived += 32;
+        if let Some(races) = &mut self.races {
+            races.clocks().arrive(index as u32, id as usize);
+        }
         if let BarKind::RedPopc(_, pred) | BarKind::RedAnd(_, pred) | BarKind::RedOr(_, pred) = kind {
             let holds = warp.regs.guard(pred) & warp.active();
             barrier.count += holds.count_ones();
@@ -137,6 +150,9 @@ impl<'a> BlockRun<'a> {
         for (state, warp) in self.state.iter_mut().zip(&mut self.warps) {
             if *state == (State::Waits { barrier: id as usize }) {
                 *state = State::Runs;
+                if let Some(races) = &mut self.races {
+                    races.clocks().leave(warp.index, id as usize);
+                }
                 if let Op::Bar { kind, .. } = self.launch.kernel.code[warp.pc() as usize].op {
                     let value = match kind {
                         BarKind::RedPopc(..) => found.count,
@@ -147,6 +163,9 @@ impl<'a> BlockRun<'a> {
                 }
                 warp.pass();
             }
+        }
+        if let Some(races) = &mut self.races {
+            races.clocks().opened(id as usize);
         }
         Ok(true)
     }

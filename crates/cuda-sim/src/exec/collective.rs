@@ -3,13 +3,14 @@
 //! `mma.sync` forms each of its sums as a chain of fused multiply-adds in f32, from the addend on, k ascending: each
 //! product is exact, each step rounds to nearest even. A GPU adds groups of products in a wider format, cuts off low
 //! bits instead of rounding, and keeps its order for itself; results differ in the last bits. A value read by `shfl`
-//! from a lane that does not exist or does not take part is the lane's last value of that register.
+//! from a lane that does not take part is a finding; without checks it is that lane's last value of the register.
 
 use half::f16;
 
 use super::access::{Reach, SHARED, addresses, check_window, locate};
 use super::integer;
 use super::lanes::Regs;
+use super::races::Deed;
 use super::warp::Lanes;
 use super::words::gather;
 use super::{Checked, fault};
@@ -30,7 +31,10 @@ pub(crate) fn execute<O: Observer>(
     match *op {
         Op::Shfl { mode, d, p, a, b, c, mask } => {
             members(regs, mask, lanes, step, checks)?;
-            shuffle(regs, mode, d, p, [a, b, c], step.lanes);
+            let absent = shuffle(regs, mode, d, p, [a, b, c], step.lanes);
+            if let (Some((lane, from)), true) = (absent, checks) {
+                return fault(Problem::ShuffleSource { lane, from }, lane, None);
+            }
         }
         Op::Vote { mode, d, a, mask } => {
             let member = members(regs, mask, lanes, step, checks)?;
@@ -62,6 +66,9 @@ pub(crate) fn execute<O: Observer>(
         Op::ActiveMask { d } => regs.put(d, &[step.lanes; 32], step.lanes),
         Op::BarWarp { mask } => {
             members(regs, mask, lanes, step, checks)?;
+            if let Some(races) = &mut reach.races {
+                races.clocks().tick(step.warp);
+            }
         }
         Op::LdMatrix { addr, n, trans, d } => {
             whole(!0)?;
@@ -100,7 +107,9 @@ fn members(regs: &Regs, row: u16, lanes: &Lanes, step: Step, checks: bool) -> Ch
     Ok(member)
 }
 
-fn shuffle(regs: &mut Regs, mode: ShflMode, d: u16, p: Option<u16>, s: [u16; 3], mask: u32) {
+/// Gives the first lane that reads from one that does not take part, and that one.
+fn shuffle(regs: &mut Regs, mode: ShflMode, d: u16, p: Option<u16>, s: [u16; 3], mask: u32) -> Option<(u32, u32)> {
+    let mut absent = None;
     let (a, b, c) = (regs.get(s[0]), regs.get(s[1]), regs.get(s[2]));
     let (mut v, mut inside) = ([0; 32], 0u32);
     for lane in 0..32u32 {
@@ -118,11 +127,15 @@ fn shuffle(regs: &mut Regs, mode: ShflMode, d: u16, p: Option<u16>, s: [u16; 3],
         };
         v[index] = a[if valid { from as usize & 31 } else { index }];
         inside |= u32::from(valid) << lane;
+        if valid && mask >> lane & 1 == 1 && mask >> (from & 31) & 1 == 0 {
+            absent = absent.or(Some((lane, from)));
+        }
     }
     regs.put(d, &v, mask);
     if let Some(p) = p {
         regs.put_pred(p, inside, mask);
     }
+    absent
 }
 
 fn matrix<O: Observer>(
@@ -142,6 +155,9 @@ fn matrix<O: Observer>(
     }
     let rows = Step { lanes: given, ..step };
     check_window(&at, reach.launch.shared_bytes, 16, rows)?;
+    if let Some(races) = &reach.races {
+        locate(races.shared(reach.launch, &at, 16, Deed::MATRIX, rows), &at)?;
+    }
     let mut words = [[0u32; 32]; 4];
     locate(gather(&*reach.block, &at, &mut words, reach.launch.config.checks, rows), &at)?;
     for (matrix, &d) in d.iter().enumerate().take(usize::from(n)) {

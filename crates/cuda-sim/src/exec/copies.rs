@@ -4,10 +4,12 @@
 //! its group. Until then the destination counts as under way, so a read without a wait is found, and gives old bytes.
 //! What nobody waits for never arrives.
 
-use super::access::{Reach, addresses, allocation, check_window, first};
+use super::access::{Reach, addresses, allocation, check_window, first, locate};
 use super::lanes::Regs;
+use super::order::Order;
+use super::races::{BlockRaces, Deed};
 use super::warp::Lanes;
-use super::{Checked, fault};
+use super::{Checked, Shared, fault};
 use crate::finding::Problem;
 use crate::memory::{Owned, Words};
 use crate::observe::{Access, AccessKind, BlockObserver, Memory, Observer, Step};
@@ -63,7 +65,7 @@ pub(crate) fn execute<O: Observer>(
                 Some(n) => lanes.copies.group[lane].saturating_sub(n),
                 None => u32::MAX,
             });
-            arrive(reach, lanes, &limit, step.lanes)?;
+            arrive(reach, lanes, &limit, step)?;
         }
         _ => return Ok(false),
     }
@@ -95,11 +97,19 @@ fn issue<O: Observer>(
         let mut left = reading;
         while left != 0 {
             let at = src_of(left);
-            let (_, held) = allocation(reach.launch, lanes, &at, 1, left)?;
+            let (from, held) = allocation(reach.launch, lanes, &at, 1, left)?;
+            if let Some(races) = &reach.races {
+                let offsets = src_of(held).map(|at| at - from.base);
+                let step = Step { lanes: held, ..step };
+                locate(read(races, reach.launch, lanes.recent, &offsets, &size, step), &at)?;
+            }
             left &= !held;
         }
     }
     let src = if reading == 0 { [0; 32] } else { src_of(reading) };
+    if let Some(races) = &reach.races {
+        locate(races.shared(reach.launch, &dst, u32::from(bytes), Deed::WRITE, step), &dst)?;
+    }
     let copy = Copy { step, group: lanes.copies.group, dst, src, bytes, size };
     if reach.launch.config.checks {
         under_way(reach.block, &copy);
@@ -121,15 +131,24 @@ fn first_unaligned(at: &[u64; 32], bytes: u8, mask: u32) -> u32 {
     if at.iter().any(|at| at & low != 0) { first(mask, |lane| at[lane] & low != 0) } else { 32 }
 }
 
-fn arrive<O: Observer>(reach: &mut Reach<'_, O>, lanes: &mut Lanes, limit: &[u32; 32], mask: u32) -> Checked<()> {
+fn arrive<O: Observer>(reach: &mut Reach<'_, O>, lanes: &mut Lanes, limit: &[u32; 32], step: Step) -> Checked<()> {
     let mut waiting = std::mem::take(&mut lanes.copies.waiting);
-    for copy in &mut waiting {
+    // Copies that are due together arrive in any order.
+    let n = waiting.len();
+    let key = u64::from(step.warp) << 32 | u64::from(lanes.copies.group[0]);
+    let first = Order(reach.launch.config.seed).first(n, key);
+    for turn in 0..n {
+        let copy = &mut waiting[(first + turn) % n];
         let due = (0..32).fold(0, |due, lane| due | u32::from(copy.group[lane] < limit[lane]) << lane);
-        let due = due & mask & copy.step.lanes;
+        let due = due & step.lanes & copy.step.lanes;
         if due == 0 {
             continue;
         }
         copy.step.lanes &= !due;
+        let arrival = Step { lanes: due, ..copy.step };
+        if let Some(races) = &reach.races {
+            locate(races.shared(reach.launch, &copy.dst, u32::from(copy.bytes), Deed::WRITE, arrival), &copy.dst)?;
+        }
         let mut reading = 0;
         for lane in (0..32).filter(|lane| due >> lane & 1 == 1) {
             let mut words = [0u32; 4];
@@ -160,9 +179,8 @@ fn arrive<O: Observer>(reach: &mut Reach<'_, O>, lanes: &mut Lanes, limit: &[u32
             let step = Step { lanes: reading, ..copy.step };
             let (memory, kind) = (Memory::Global, AccessKind::Read);
             reach.observer.access(Access { step, memory, kind, bytes, addresses: &copy.src });
-            let step = Step { lanes: due, ..copy.step };
             let (memory, kind) = (Memory::Shared, AccessKind::Write);
-            reach.observer.access(Access { step, memory, kind, bytes, addresses: &copy.dst });
+            reach.observer.access(Access { step: arrival, memory, kind, bytes, addresses: &copy.dst });
         }
     }
     waiting.retain(|copy| copy.step.lanes != 0);
@@ -171,5 +189,30 @@ fn arrive<O: Observer>(reach: &mut Reach<'_, O>, lanes: &mut Lanes, limit: &[u32
         waiting.iter().for_each(|copy| under_way(reach.block, copy));
     }
     lanes.copies.waiting = waiting;
+    Ok(())
+}
+
+/// Remembers what the lanes of `step` read of one allocation, at these offsets.
+fn read(
+    races: &BlockRaces,
+    launch: &Shared<'_>,
+    index: usize,
+    at: &[u64; 32],
+    size: &[u32; 32],
+    step: Step,
+) -> Checked<()> {
+    // Lanes of one size together, whole words first.
+    let mut left = step.lanes;
+    while left != 0 {
+        let bytes = size[left.trailing_zeros() as usize];
+        let lanes = (0..32).fold(0, |same, lane| same | u32::from(size[lane] == bytes) << lane) & left;
+        let mut done = 0;
+        for part in [16, 8, 4, 2, 1].into_iter().filter(|part| bytes & part != 0) {
+            let from = at.map(|at| at + done);
+            races.global(launch, index, &from, part, Deed::READ, Step { lanes, ..step })?;
+            done += u64::from(part);
+        }
+        left &= !lanes;
+    }
     Ok(())
 }

@@ -11,6 +11,8 @@ mod fast;
 mod float;
 mod integer;
 mod lanes;
+mod order;
+mod races;
 mod warp;
 mod words;
 
@@ -22,8 +24,9 @@ use rayon::prelude::*;
 use crate::finding::{Finding, LaunchError, Problem};
 use crate::memory::{Memory, Snapshot};
 use crate::observe::{Observer, Unobserved};
-use crate::ptx::{Kernel, Module};
+use crate::ptx::{Kernel, Module, Op};
 use block::BlockRun;
+use order::Order;
 
 /// Most threads of a block.
 const MAX_THREADS: u64 = 1024;
@@ -82,6 +85,11 @@ pub struct Config {
     /// Whether to check reads of unwritten memory and that warp-wide instructions find the whole warp. Accesses
     /// outside allocations or not aligned are findings in any case.
     pub checks: bool,
+    /// Whether to look for races, too; only with `checks`, and in grids of at most 2^20 blocks.
+    pub races: bool,
+    /// Picks the orders that a GPU leaves open: of the warps of a block, of blocks, and of asynchronous copies that
+    /// arrive together. 0 takes all by their numbers. A correct kernel computes the same with any seed.
+    pub seed: u64,
     /// A warp that executes more instructions than this is taken to hang.
     pub max_instructions: u64,
 }
@@ -89,7 +97,17 @@ pub struct Config {
 impl Config {
     /// A launch on device 0 with all checks.
     pub fn new(grid: [u32; 3], block: [u32; 3]) -> Config {
-        Config { grid, block, shared_bytes: 0, device: 0, peers: 0, checks: true, max_instructions: 1 << 30 }
+        Config {
+            grid,
+            block,
+            shared_bytes: 0,
+            device: 0,
+            peers: 0,
+            checks: true,
+            races: true,
+            seed: 0,
+            max_instructions: 1 << 30,
+        }
     }
 }
 
@@ -109,6 +127,10 @@ pub(crate) struct Shared<'a> {
     pub(crate) params: Vec<u32>,
     pub(crate) config: &'a Config,
     pub(crate) memory: Snapshot,
+    /// Whether the kernel has asynchronous copies.
+    pub(crate) copies: bool,
+    /// What was accessed, for each allocation; `None` when nobody looks for races.
+    pub(crate) races: Option<races::Accessed>,
     pub(crate) threads: u32,
     pub(crate) shared_bytes: usize,
 }
@@ -117,6 +139,12 @@ impl Shared<'_> {
     pub(crate) fn thread(&self, index: u32) -> [u32; 3] {
         let [x, y, _] = self.config.block;
         [index % x, index / x % y, index / (x * y)]
+    }
+
+    /// Place of a block in the grid.
+    pub(crate) fn block(&self, index: u32) -> [u32; 3] {
+        let [x, y, _] = self.config.grid;
+        [index % x, index / x % y, index / x / y]
     }
 }
 
@@ -136,7 +164,7 @@ pub(crate) fn fault<T>(problem: Problem, lane: u32, address: Option<u64>) -> Che
 /// Runs a kernel to its end; `params` are the bytes of all parameters, laid out as [`Kernel::params`] says.
 ///
 /// # Errors
-/// The finding of the first block (by number) that has one, or what is wrong with the launch itself.
+/// The finding of the first block, in the order that the seed gives, that has one; or what is wrong with the launch itself.
 pub fn launch(
     program: &Program,
     kernel: &str,
@@ -164,41 +192,49 @@ pub fn launch_observed<O: Observer>(
         return Err(LaunchError::Params { expected: kernel.param_bytes, got: params.len() });
     }
     let blocks = check_shape(kernel, config)?;
+    let snapshot = memory.snapshot();
+    let races =
+        (config.checks && config.races && blocks <= races::MOST_BLOCKS).then(|| races::Accessed::new(&snapshot));
     let words = |chunk: &[u8]| chunk.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
     let shared = Shared {
         kernel,
         addresses: &program.addresses,
         params: params.chunks(4).map(words).collect(),
         config,
-        memory: memory.snapshot(),
+        memory: snapshot,
+        races,
+        copies: kernel.code.iter().any(|inst| matches!(inst.op, Op::CpAsync { .. })),
         threads: config.block.iter().product(),
         shared_bytes: kernel.shared_bytes + config.shared_bytes,
     };
     let failed = AtomicUsize::new(usize::MAX);
     let finding: Mutex<Option<(usize, Box<Finding>)>> = Mutex::new(None);
     let (warps, lanes) = (AtomicU64::new(0), AtomicU64::new(0));
-    (0..blocks).into_par_iter().for_each_init(
-        || BlockRun::new(&shared),
-        |run, index| {
-            // The lowest block with a finding is reported, whatever the order in which cores take blocks.
-            if index > failed.load(Relaxed) {
-                return;
+    let run_block = |run: &mut BlockRun<'_>, place: usize| {
+        // The first block with a finding is reported, whatever the order in which cores take blocks.
+        if place > failed.load(Relaxed) {
+            return;
+        }
+        match run.run(Order(config.seed).block(place, blocks), observer) {
+            Ok(stats) => {
+                warps.fetch_add(stats.warp_instructions, Relaxed);
+                lanes.fetch_add(stats.lane_instructions, Relaxed);
             }
-            match run.run(index, observer) {
-                Ok(stats) => {
-                    warps.fetch_add(stats.warp_instructions, Relaxed);
-                    lanes.fetch_add(stats.lane_instructions, Relaxed);
-                }
-                Err(found) => {
-                    failed.fetch_min(index, Relaxed);
-                    let mut first = finding.lock().unwrap_or_else(PoisonError::into_inner);
-                    if first.as_ref().is_none_or(|(block, _)| index < *block) {
-                        *first = Some((index, found));
-                    }
+            Err(found) => {
+                failed.fetch_min(place, Relaxed);
+                let mut first = finding.lock().unwrap_or_else(PoisonError::into_inner);
+                if first.as_ref().is_none_or(|(block, _)| place < *block) {
+                    *first = Some((place, found));
                 }
             }
-        },
-    );
+        }
+    };
+    if kernel.code.iter().any(|inst| inst.op.depends_on_order()) {
+        let mut run = BlockRun::new(&shared);
+        (0..blocks).for_each(|place| run_block(&mut run, place));
+    } else {
+        (0..blocks).into_par_iter().for_each_init(|| BlockRun::new(&shared), run_block);
+    }
     match finding.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, finding)) => Err(LaunchError::Finding(finding)),
         None => Ok(Stats { warp_instructions: warps.into_inner(), lane_instructions: lanes.into_inner() }),

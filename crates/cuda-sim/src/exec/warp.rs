@@ -154,9 +154,12 @@ impl Warp {
                 }
                 continue;
             }
+            if inst.undefined && mask != 0 && reach.launch.config.checks {
+                return fault(Problem::Undefined, mask.trailing_zeros(), None);
+            }
             if mask != 0
                 && !alu::execute(&mut self.regs, &inst.op, mask)
-                && !fast::shared_load(reach, &mut self.regs, &inst.op, mask)
+                && !fast::shared_load(reach, &mut self.regs, &inst.op, step)
             {
                 match inst.op {
                     Op::Exit => {

@@ -44,6 +44,8 @@ pub(crate) struct Inst {
     pub(crate) op: Op,
     pub(crate) guard: Option<Guard>,
     pub(crate) line: u32,
+    /// It reads a register that no path to it has written.
+    pub(crate) undefined: bool,
 }
 
 /// What an instruction reads and writes, for analyses.
@@ -468,12 +470,15 @@ pub(crate) enum Op {
         addr: Addr,
         bytes: u8,
         signed: bool,
+        /// Volatile, relaxed or acquire: no race with another such access or an atomic.
+        strong: bool,
         n: u8,
         d: [Slot; 4],
     },
     St {
         addr: Addr,
         bytes: u8,
+        strong: bool,
         n: u8,
         s: [Slot; 4],
     },
@@ -551,6 +556,18 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// Whether what it leaves in global memory or in registers depends on the order of threads, even in a kernel
+    /// without races: atomics whose old value is used, or that do not commute.
+    pub(crate) fn depends_on_order(&self) -> bool {
+        match self {
+            Op::Atom { addr, f, d, .. } => {
+                let commutes = !matches!(f, AtomOp::AddF32 | AtomOp::Exch | AtomOp::Cas);
+                addr.area != Area::Shared && (d.is_some() || !commutes)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether all threads of a warp must execute it together.
     pub(crate) fn warp_wide(&self) -> bool {
         matches!(

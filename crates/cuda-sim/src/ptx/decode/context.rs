@@ -108,6 +108,11 @@ impl<'a> Context<'a> {
         found.map(|at| self.parts.remove(at)).is_some()
     }
 
+    /// Whether a modifier is there.
+    pub(crate) fn has(&self, modifier: &str) -> bool {
+        self.parts.contains(&modifier)
+    }
+
     /// Takes the first modifier that `parse` understands.
     pub(crate) fn take_map<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let (at, value) = self.parts.iter().enumerate().find_map(|(at, part)| Some((at, parse(part)?)))?;

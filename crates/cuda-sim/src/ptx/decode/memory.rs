@@ -15,8 +15,10 @@ pub(super) fn decode(c: &mut Context<'_>, name: &str) -> Result<Op, PtxError> {
     }
 }
 
-/// Hints and orderings that do not change what one launch computes here.
-fn hints(c: &mut Context<'_>) {
+/// Hints and orderings that do not change what one launch computes here; tells whether the access is strong.
+fn hints(c: &mut Context<'_>) -> bool {
+    let strong = ["volatile", "relaxed", "acquire", "release"];
+    let strong = strong.iter().any(|part| c.has(part));
     let known = |part: &str| {
         let level = part.starts_with("L1::") || part.starts_with("L2::");
         let order = ["weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "cta", "gpu", "sys"];
@@ -25,6 +27,7 @@ fn hints(c: &mut Context<'_>) {
         hint.then_some(())
     };
     while c.take_map(known).is_some() {}
+    strong
 }
 
 fn access(c: &mut Context<'_>, store: bool) -> Result<Op, PtxError> {
@@ -32,7 +35,7 @@ fn access(c: &mut Context<'_>, store: bool) -> Result<Op, PtxError> {
     if ty.kind == Kind::Pred {
         return c.unknown("its type");
     }
-    hints(c);
+    let strong = hints(c);
     let area = c.take_map(area).unwrap_or(Area::Generic);
     let n = c.take_map(|part| match part {
         "v2" => Some(2),
@@ -54,8 +57,8 @@ fn access(c: &mut Context<'_>, store: bool) -> Result<Op, PtxError> {
     let mut four = [Slot::None; 4];
     four[..n].copy_from_slice(&slots);
     Ok(match store {
-        true => Op::St { addr, bytes, n: n as u8, s: four },
-        false => Op::Ld { addr, bytes, signed: ty.signed(), n: n as u8, d: four },
+        true => Op::St { addr, bytes, strong, n: n as u8, s: four },
+        false => Op::Ld { addr, bytes, signed: ty.signed(), strong, n: n as u8, d: four },
     })
 }
 

@@ -55,7 +55,10 @@ pub(crate) fn kernel(
     let (_, facts, first) = code(&raw, &symbols, Alloc::new(identity))?;
     let graph = cfg::Graph::new(&first);
     let sharing = cfg::share_rows(&graph, &facts, raw.registers);
-    let (files, facts, code) = code(&raw, &symbols, Alloc::new(sharing))?;
+    let (files, facts, mut code) = code(&raw, &symbols, Alloc::new(sharing))?;
+    for (inst, undefined) in code.iter_mut().zip(cfg::reads_unwritten(&graph, &facts, raw.registers)) {
+        inst.undefined = undefined;
+    }
     let texts = raw.code.iter().map(|inst| inst.opcode.clone()).collect();
     let meet = graph.meeting_points();
     Ok(Kernel {
@@ -83,7 +86,7 @@ fn code(raw: &RawKernel, symbols: &HashMap<String, Symbol>, mut alloc: Alloc) ->
         let guard = context.guard()?;
         let op = instruction(&mut context)?;
         facts.push(context.facts);
-        code.push(Inst { op, guard, line: inst.line });
+        code.push(Inst { op, guard, line: inst.line, undefined: false });
     }
     Ok((alloc.finish(&raw.name)?, facts, code))
 }

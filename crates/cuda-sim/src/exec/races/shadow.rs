@@ -1,0 +1,232 @@
+//! What was last done to each word, or to each byte where accesses are smaller.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::Deed;
+use super::clocks::over;
+use crate::observe::Step;
+
+/// Words of a page; pages come into being when they are touched.
+const PAGE: usize = 512;
+
+/// Who did something, and when: from bit 0 on 16 bits of instruction, 10 of thread, 16 of time, 20 of block, then
+/// whether it was atomic, and whether by the whole warp. 0 is nobody, since time starts at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(u64);
+
+impl Mark {
+    const NOBODY: Mark = Mark(0);
+
+    /// The mark of lane 0.
+    pub(super) fn new(block: u32, step: Step, time: u16, deed: Deed) -> Mark {
+        let flags = u64::from(deed.atomic) << 62 | u64::from(deed.together) << 63;
+        let (index, thread) = (u64::from(step.index.min(0xffff)), u64::from(step.warp * 32));
+        Mark(index | thread << 16 | u64::from(time) << 26 | u64::from(block & 0xf_ffff) << 42 | flags)
+    }
+
+    fn lane(self, lane: u32) -> Mark {
+        Mark(self.0 | u64::from(lane) << 16)
+    }
+
+    pub(super) fn index(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+
+    pub(super) fn thread(self) -> u32 {
+        (self.0 >> 16 & 0x3ff) as u32
+    }
+
+    fn warp(self) -> u32 {
+        self.thread() / 32
+    }
+
+    fn time(self) -> u16 {
+        (self.0 >> 26) as u16
+    }
+
+    pub(super) fn block(self) -> u32 {
+        (self.0 >> 42 & 0xf_ffff) as u32
+    }
+
+    pub(super) fn atomic(self) -> bool {
+        self.0 >> 62 & 1 == 1
+    }
+
+    fn together(self) -> bool {
+        self.0 >> 63 == 1
+    }
+}
+
+/// Lanes that do the same, and what their warp knows of others.
+#[derive(Clone, Copy)]
+pub(super) struct Thread<'a> {
+    /// That of lane 0.
+    pub(super) mark: Mark,
+    pub(super) known: &'a [u16; 32],
+    pub(super) deed: Deed,
+    /// In memory that other blocks see, too.
+    pub(super) global: bool,
+}
+
+impl Thread<'_> {
+    fn lane(self, lane: u32) -> Self {
+        Thread { mark: self.mark.lane(lane), ..self }
+    }
+
+    /// Whether what `other` did is over.
+    #[inline(always)]
+    fn follows(&self, other: Mark) -> bool {
+        if other == Mark::NOBODY {
+            return true;
+        }
+        if other.block() != self.mark.block() {
+            // Marks of another block in shared memory are left from the block that ran here before.
+            return !self.global;
+        }
+        let itself = other.warp() == self.mark.warp()
+            && (other.together() || !self.deed.together && other.thread() == self.mark.thread());
+        itself || over(other.time(), self.known[other.warp() as usize])
+    }
+
+    #[inline(always)]
+    fn races(&self, other: Mark) -> bool {
+        !self.follows(other) && !(self.deed.atomic && other.atomic())
+    }
+}
+
+/// The other side of a race.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Other {
+    pub(super) mark: Mark,
+    pub(super) wrote: bool,
+}
+
+#[derive(Debug, Default)]
+struct Cell {
+    write: AtomicU64,
+    /// Two reads that are not ordered; of two blocks, where there were two.
+    reads: [AtomicU64; 2],
+}
+
+impl Cell {
+    #[inline(always)]
+    fn record(&self, by: &Thread<'_>) -> Option<Other> {
+        if by.deed.writes {
+            let before = Mark(self.write.load(Relaxed));
+            self.write.store(by.mark.0, Relaxed);
+            return by.races(before).then_some(Other { mark: before, wrote: true });
+        }
+        let [first, second] = [0, 1].map(|read| Mark(self.reads[read].load(Relaxed)));
+        if by.follows(first) {
+            self.reads[0].store(by.mark.0, Relaxed);
+        } else if by.follows(second) || second.block() == first.block() {
+            self.reads[1].store(by.mark.0, Relaxed);
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn conflict(&self, by: &Thread<'_>) -> Option<Other> {
+        let write = Mark(self.write.load(Relaxed));
+        if by.races(write) {
+            return Some(Other { mark: write, wrote: true });
+        }
+        if !by.deed.writes {
+            return None;
+        }
+        let reads = self.reads.iter().map(|read| Mark(read.load(Relaxed)));
+        reads.filter(|&read| by.races(read)).map(|mark| Other { mark, wrote: false }).next()
+    }
+}
+
+#[derive(Debug)]
+struct Page {
+    words: Box<[Cell]>,
+    /// Accesses of less than a word.
+    bytes: OnceLock<Box<[Cell]>>,
+}
+
+fn cells(n: usize) -> Box<[Cell]> {
+    (0..n).map(|_| Cell::default()).collect()
+}
+
+/// What was done to each word of an allocation or of a block's shared memory.
+#[derive(Debug)]
+pub(super) struct Shadow {
+    pages: Box<[OnceLock<Page>]>,
+}
+
+impl Shadow {
+    pub(super) fn new(bytes: usize) -> Shadow {
+        Shadow { pages: (0..bytes.div_ceil(4 * PAGE)).map(|_| OnceLock::new()).collect() }
+    }
+
+    #[inline(always)]
+    fn page(&self, word: usize) -> &Page {
+        self.pages[word / PAGE].get_or_init(|| Page { words: cells(PAGE), bytes: OnceLock::new() })
+    }
+
+    /// Remembers an access of `bytes` at each lane's offset, and tells which lane raced with a write before.
+    #[inline(always)]
+    pub(super) fn record(&self, by: Thread<'_>, at: &[u64; 32], bytes: u32, lanes: u32) -> Option<(u32, Other)> {
+        each(at, lanes, by.deed, |lane, at| {
+            let by = by.lane(lane);
+            let page = self.page(at / 4);
+            if bytes < 4 {
+                let cells = page.bytes.get_or_init(|| cells(4 * PAGE));
+                let at = at % (4 * PAGE);
+                return cells[at..at + bytes as usize].iter().fold(None, |found, cell| cell.record(&by).or(found));
+            }
+            let at = at / 4 % PAGE;
+            page.words[at..at + bytes as usize / 4].iter().fold(None, |found, cell| cell.record(&by).or(found))
+        })
+    }
+
+    /// Whether an access that was remembered races with what others did.
+    #[inline(always)]
+    pub(super) fn conflict(&self, by: Thread<'_>, at: &[u64; 32], bytes: u32, lanes: u32) -> Option<(u32, Other)> {
+        each(at, lanes, by.deed, |lane, at| {
+            let by = by.lane(lane);
+            let page = self.page(at / 4);
+            let word = at / 4 % PAGE;
+            let words = page.words[word..word + (bytes as usize).div_ceil(4)].iter();
+            let found = words.fold(None, |found, cell| found.or_else(|| cell.conflict(&by)));
+            found.or_else(|| {
+                let at = at % (4 * PAGE);
+                page.bytes.get()?[at..at + bytes as usize].iter().find_map(|cell| cell.conflict(&by))
+            })
+        })
+    }
+
+    /// The last write to the word at an offset.
+    pub(super) fn last_write(&self, offset: u64) -> Other {
+        let word = offset as usize / 4;
+        Other { mark: Mark(self.page(word).words[word % PAGE].write.load(Relaxed)), wrote: true }
+    }
+}
+
+/// Calls `f` for lanes and their offsets until it finds something. Of neighbouring lanes that read at one place, the
+/// first and the last stand for all.
+#[inline(always)]
+fn each(
+    at: &[u64; 32],
+    lanes: u32,
+    deed: Deed,
+    mut f: impl FnMut(u32, usize) -> Option<Other>,
+) -> Option<(u32, Other)> {
+    for lane in 0..32 {
+        let index = lane as usize;
+        if lanes >> lane & 1 == 0 {
+            continue;
+        }
+        let inside = lane > 0 && lane < 31 && lanes >> (lane - 1) & 7 == 7;
+        if inside && !deed.writes && at[index - 1] == at[index] && at[index + 1] == at[index] {
+            continue;
+        }
+        if let Some(found) = f(lane, at[index] as usize) {
+            return Some((lane, found));
+        }
+    }
+    None
+}
