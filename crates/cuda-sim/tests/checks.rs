@@ -152,6 +152,34 @@ fn warp_instructions_of_half_a_warp() {
 }
 
 #[test]
+fn a_shuffle_from_a_lane_that_is_not_there() {
+    // A block of 40 threads: its second warp has eight lanes.
+    let body = |by: u32| format!("bar.sync 0;\nshfl.sync.bfly.b32 %r2, %r1, {by}, 31, -1;");
+    assert_eq!(pair(&one(40), &body(8), &body(4)), (Problem::ShuffleSource { lane: 0, from: 8 }, 3));
+    // Lanes that have returned, and lanes that the mask leaves out.
+    let body = |by: u32| {
+        format!("setp.ge.u32 %p1, %r1, 16;\n@%p1 bra L;\nshfl.sync.bfly.b32 %r2, %r1, {by}, 31, 0xffff;\nL: ret;")
+    };
+    assert_eq!(pair(&one(32), &body(16), &body(8)), (Problem::ShuffleSource { lane: 0, from: 16 }, 4));
+    // Beyond the segment a lane reads itself.
+    pair(&one(40), &body(16), "shfl.sync.down.b32 %r2, %r1, 8, 0x1807, -1;");
+}
+
+#[test]
+fn a_register_that_nothing_has_written() {
+    let found = pair(&one(32), "add.u32 %r3, %r1, %r2;", "mov.u32 %r2, 1;\nadd.u32 %r3, %r1, %r2;");
+    assert_eq!(found, (Problem::Undefined, 2));
+    // One path that writes it is enough, and so is a write under the guard of the read.
+    let body = |reg: u32| {
+        format!(
+            "setp.lt.u32 %p1, %r1, 16;\n@%p1 mov.u32 %r2, 1;\n@!%p1 bra L;\nmov.u32 %r3, 1;\n\
+             L: add.u32 %r4, %r2, %r3;\n@%p1 add.u32 %r4, %r4, %r{reg};"
+        )
+    };
+    assert_eq!(pair(&one(32), &body(5), &body(2)), (Problem::Undefined, 7));
+}
+
+#[test]
 fn a_copy_that_nobody_waited_for() {
     let copy = ".shared .align 16 .b8 s[512];\nmov.u32 %r2, s; and.b32 %r3, %r1, 15; shl.b32 %r4, %r1, 4; add.u32 %r2, %r2, %r4;\n\
                 mul.wide.u32 %rd4, %r3, 16; add.s64 %rd4, %rd1, %rd4;\ncp.async.cg.shared.global [%r2], [%rd4], 16;\ncp.async.commit_group;\n\

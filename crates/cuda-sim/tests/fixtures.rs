@@ -88,6 +88,27 @@ fn nvrtc_transpose() {
     }
 }
 
+/// No order of warps and blocks changes a bit of a correct kernel.
+#[test]
+fn seeds_change_no_bit() {
+    let gpu = Gpu::new(NVRTC);
+    let (m, n, k) = (70usize, 130usize, 37usize);
+    let (pa, pb) = (gpu.floats(&numbers(m * k, 1)), gpu.floats(&numbers(k * n, 2)));
+    let run = |seed| {
+        let c = gpu.memory.alloc(0, m * n * 4);
+        let config = Config { seed, ..Config::new([3, 2, 1], [16, 16, 1]) };
+        gpu.launch(
+            "product",
+            &config,
+            Params::default().u64(pa).u64(pb).u64(c).u32(m as u32).u32(n as u32).u32(k as u32),
+        )
+        .unwrap();
+        gpu.read(c, m * n)
+    };
+    let first = run(0);
+    (1..9).for_each(|seed| assert_eq!(run(seed), first));
+}
+
 /// Triton passes two pointers of its own after a kernel's parameters.
 fn triton(params: Params) -> Params {
     params.u64(0).u64(0)

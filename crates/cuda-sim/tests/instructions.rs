@@ -166,6 +166,15 @@ fn integers_of_32_bits() {
     int("prmt.b32 %r9, %r1, %r2, 0xb0;", |a, _, _| {
         (a & 0xff) | (a & 0xff) << 16 | (a & 0xff) << 24 | if a >> 31 == 1 { 0xff00 } else { 0 }
     });
+    int("prmt.b32 %r9, %r1, %r2, %r3;", |a, b, c| {
+        let bytes = [a.to_le_bytes(), b.to_le_bytes()].concat();
+        let pick = |i: usize| {
+            let (byte, sign) = (bytes[(c >> (4 * i) & 7) as usize], c >> (4 * i + 3) & 1 == 1);
+            if sign { ((byte as i8) >> 7) as u8 } else { byte }
+        };
+        u32::from_le_bytes([0, 1, 2, 3].map(pick))
+    });
+    int("mad.hi.u32 %r9, %r1, %r2, %r3;", |a, b, c| ((u64::from(a) * u64::from(b) >> 32) as u32).wrapping_add(c));
     int("shf.l.wrap.b32 %r9, %r1, %r2, %r3;", |a, b, c| ((u64::from(b) << 32 | u64::from(a)) << (c & 31) >> 32) as u32);
     int("shf.r.clamp.b32 %r9, %r1, %r2, %r3;", |a, b, c| ((u64::from(b) << 32 | u64::from(a)) >> c.min(32)) as u32);
     int("mov.u32 %r9, %r3;", |_, _, c| c);
@@ -184,6 +193,11 @@ fn integers_of_16_and_64_bits() {
     long("sub.s64 %rd9, %rd4, %rd5;", |a, b, _| a.wrapping_sub(b));
     long("mul.lo.s64 %rd9, %rd4, %rd5;", |a, b, _| a.wrapping_mul(b));
     long("mul.hi.u64 %rd9, %rd4, %rd5;", |a, b, _| ((u128::from(a) * u128::from(b)) >> 64) as u64);
+    long("mul.hi.s64 %rd9, %rd4, %rd5;", |a, b, _| ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64);
+    long("min.u64 %rd9, %rd4, %rd5;", |a, b, _| a.min(b));
+    long("rem.u64 %rd9, %rd4, %rd5;", |a, b, _| a.checked_rem(b).unwrap_or(a));
+    long("shr.u64 %rd9, %rd4, %r3;", |a, _, c| a.checked_shr(c).unwrap_or(0));
+    long("mad.wide.u32 %rd9, %r3, 7, %rd4;", |a, _, c| (u64::from(c) * 7).wrapping_add(a));
     long("div.u64 %rd9, %rd4, %rd5;", |a, b, _| a.checked_div(b).unwrap_or(!0));
     long("max.s64 %rd9, %rd4, %rd5;", |a, b, _| (a as i64).max(b as i64) as u64);
     long("xor.b64 %rd9, %rd4, %rd5;", |a, b, _| a ^ b);
@@ -310,5 +324,8 @@ fn conversions() {
     };
     halves("cvt.rn.bf16x2.f32 %r9, %f1, %f2;", |x| bf16::from_f32(x).to_bits(), |x| bf16::from_bits(x).is_nan());
     halves("cvt.rn.f16x2.f32 %r9, %f1, %f2;", |x| f16::from_f32(x).to_bits(), |x| f16::from_bits(x).is_nan());
+    let nan = |bits: u64| bf16::from_bits(bits as u16).is_nan();
+    let want = |a: u32, _, _, _| u64::from(bf16::from_f32(f(a)).to_bits());
+    check("cvt.rn.bf16.f32 %h8, %f1;", want, |got, want| nan(got) && nan(want));
     int("mov.b32 %r9, {%h2, %h1};", |a, b, _| b & 0xffff | a << 16);
 }

@@ -188,6 +188,99 @@ fn ldmatrix_transposes() {
     assert_eq!(load(".trans"), each(32, |t| pair(64 + t % 4 * 16 + t / 4, 64 + t % 4 * 16 + 8 + t / 4)));
 }
 
+/// c + a * b with small whole numbers, which are exact; rows and columns of the fragments as the PTX manual has them.
+#[test]
+fn mma_multiplies() {
+    let a = |row: u32, k: u32| (row * 3 + k * 5) % 11;
+    let b = |k: u32, column: u32| (k * 7 + column * 2) % 9;
+    let gpu = Gpu::kernel(
+        ".param .u64 x, .param .u64 y",
+        "ld.param.u64 %rd1, [x]; ld.param.u64 %rd2, [y]; mov.u32 %r1, %tid.x; mul.wide.u32 %rd3, %r1, 32;
+         add.s64 %rd1, %rd1, %rd3; mul.wide.u32 %rd3, %r1, 16; add.s64 %rd2, %rd2, %rd3; cvt.rn.f32.u32 %f1, %r1;
+         ld.global.nc.v4.u32 {%r2, %r3, %r4, %r5}, [%rd1]; ld.global.nc.v2.u32 {%r6, %r7}, [%rd1+16];
+         mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f2, %f3, %f4, %f5}, {%r2, %r3, %r4, %r5}, {%r6, %r7}, {%f1, %f1, %f1, %f1};
+         st.global.v4.f32 [%rd2], {%f2, %f3, %f4, %f5};",
+    );
+    let pair = |lo: u32, hi: u32| (lo as f32).to_bits() >> 16 | (hi as f32).to_bits() & 0xffff_0000;
+    let words = |lane: u32| {
+        let (row, k) = (lane / 4, lane % 4 * 2);
+        let a = |row, k| pair(a(row, k), a(row, k + 1));
+        let b = |k| pair(b(k, lane / 4), b(k + 1, lane / 4));
+        [a(row, k), a(row + 8, k), a(row, k + 8), a(row + 8, k + 8), b(k), b(k + 8), 0, 0]
+    };
+    let x = gpu.words(&(0..32).flat_map(words).collect::<Vec<_>>());
+    let y = gpu.memory.alloc(0, 32 * 16);
+    gpu.run("k", [1; 3], [32, 1, 1], Params::default().u64(x).u64(y));
+    for (i, got) in (0..).zip(gpu.read_floats(y, 128)) {
+        let (lane, part) = (i / 4, i % 4);
+        let (row, column) = (lane / 4 + part / 2 * 8, lane % 4 * 2 + part % 2);
+        let want = lane + (0..16).map(|k| a(row, k) * b(k, column)).sum::<u32>();
+        assert_eq!(got, want as f32, "row {row}, column {column}");
+    }
+}
+
+#[test]
+fn vectors_of_bytes_and_halves() {
+    let body = ".shared .align 16 .b8 s[512]; mov.u32 %r2, s; shl.b32 %r3, %r1, 4; add.u32 %r2, %r2, %r3;
+        cvt.u16.u32 %h1, %r1; add.s16 %h2, %h1, 1; add.s16 %h3, %h1, 300; add.s16 %h4, %h1, -1;
+        st.shared.v4.u8 [%r2], {%h1, %h2, %h3, %h4}; st.shared.v4.b16 [%r2+8], {%h1, %h2, %h3, %h4}; st.shared.v2.u16 [%r2+4], {%h3, %h4};
+        ld.shared.v4.s8 {%h5, %h6, %h7, %h8}, [%r2]; cvt.s32.s16 %r4, %h8; cvt.u32.u16 %r5, %h7;
+        ld.shared.v2.u16 {%h5, %h6}, [%r2+12]; cvt.u32.u16 %r6, %h5; ld.shared.v2.u8 {%h5, %h6}, [%r2+4]; cvt.u32.u16 %r7, %h6;
+        mad.lo.u32 %r9, %r4, 1000, %r6; mad.lo.u32 %r9, %r7, 100000, %r9;";
+    let want =
+        |t: u32| (t.wrapping_sub(1).wrapping_mul(1000)).wrapping_add(t + 300).wrapping_add(((t + 300) >> 8) * 100_000);
+    assert_eq!(out(32, body), each(32, want));
+}
+
+#[test]
+fn atomics_of_every_width() {
+    let gpu = Gpu::kernel(
+        ".param .u64 x",
+        "ld.param.u64 %rd1, [x]; mov.u32 %r1, %tid.x; cvt.u64.u32 %rd2, %r1; add.s64 %rd3, %rd2, -9; shl.b64 %rd4, %rd2, 40;
+         red.global.add.u64 [%rd1], %rd4; red.global.min.s64 [%rd1+8], %rd3; red.global.max.u64 [%rd1+16], %rd4;
+         red.global.xor.b64 [%rd1+24], %rd4; red.global.and.b32 [%rd1+32], %r1; red.global.max.u32 [%rd1+36], %r1;
+         red.global.min.u32 [%rd1+40], -5; atom.global.dec.u32 %r2, [%rd1+44], 6;
+         setp.eq.u32 %p1, %r1, 7; @%p1 atom.global.cas.b64 %rd5, [%rd1+48], 0, %rd4;",
+    );
+    let x = gpu.words(&[0, 0, 0, 0, 0, 0, 0, 0, 0x77, 0, !0, 0, 0, 0]);
+    gpu.run("k", [1; 3], [32, 1, 1], Params::default().u64(x));
+    let dec = (0..32).fold(0u32, |old, _| if old == 0 || old > 6 { 6 } else { old - 1 });
+    let want = [0, 496 << 8, -9i32 as u32, !0, 0, 31 << 8, 0, 0, 0, 31, -5i32 as u32, dec, 0, 7 << 8];
+    assert_eq!(gpu.read(x, 14), want);
+}
+
+/// Each size, sources shorter than it, and lanes that ignore theirs.
+#[test]
+fn cp_async_of_every_size() {
+    for (size, mode) in [(4, "ca"), (8, "ca"), (16, "ca"), (16, "cg")] {
+        for (last, take) in [("", [size; 2]), (", 3", [3; 2]), (", %r5", [0, size / 2]), (", %p1", [0, size])] {
+            let gpu = Gpu::kernel(
+                ".param .u64 x, .param .u64 out",
+                &format!(
+                    ".shared .align 16 .b8 s[512]; mov.u32 %r1, %tid.x; ld.param.u64 %rd3, [x]; mov.u32 %r2, s; shl.b32 %r3, %r1, 4;
+                     add.u32 %r2, %r2, %r3; mul.wide.u32 %rd4, %r1, 16; add.s64 %rd3, %rd3, %rd4; and.b32 %r4, %r1, 1;
+                     mul.lo.u32 %r5, %r4, {}; setp.eq.u32 %p1, %r4, 0; mov.u32 %r6, -1; st.shared.v4.u32 [%r2], {{%r6, %r6, %r6, %r6}};
+                     cp.async.{mode}.shared.global [%r2], [%rd3], {size}{last}; cp.async.wait_all;
+                     ld.shared.v4.u32 {{%r7, %r8, %r9, %r10}}, [%r2]; ld.param.u64 %rd1, [out]; add.s64 %rd1, %rd1, %rd4;
+                     st.global.v4.u32 [%rd1], {{%r7, %r8, %r9, %r10}};",
+                    size / 2
+                ),
+            );
+            let source: Vec<u8> = (0..512u32).map(|i| (i % 251 + 1) as u8).collect();
+            let (x, y) = (gpu.upload(&source, |byte| [byte]), gpu.memory.alloc(0, 512));
+            gpu.run("k", [1; 3], [32, 1, 1], Params::default().u64(x).u64(y));
+            let mut got = vec![0; 512];
+            gpu.memory.read(y, &mut got).unwrap();
+            let want = (0..512).map(|i| match i % 16 {
+                at if at >= size => 0xff,
+                at if at < take[i / 16 % 2] => source[i],
+                _ => 0,
+            });
+            assert_eq!(got, want.collect::<Vec<u8>>(), "cp.async.{mode} of {size} bytes{last}");
+        }
+    }
+}
+
 #[test]
 fn cp_async_fills_with_zeros_and_comes_late() {
     let gpu = Gpu::kernel(
@@ -220,6 +313,29 @@ fn special_registers() {
     let y = gpu.memory.alloc(0, 6 * 8 * 4);
     gpu.run("k", [3, 2, 1], [4, 2, 1], Params::default().u64(y));
     assert_eq!(gpu.read(y, 48), each(48, |t| t % 8 * 1000 + (1 << (t % 8)) - 1));
+}
+
+/// A sum in f32 by atomics, whose rounding tells the order: the same seed gives the same bits, others give others.
+#[test]
+fn a_seed_picks_the_order() {
+    let gpu = Gpu::kernel(
+        ".param .u64 x",
+        ".shared .align 4 .b8 s[4]; ld.param.u64 %rd1, [x]; mov.u32 %r1, %tid.x; mov.u32 %r2, %ctaid.x;
+         setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [s], 0; bar.sync 0;
+         and.b32 %r3, %r1, 31; setp.eq.u32 %p2, %r3, 0; shr.u32 %r4, %r1, 5; atom.shared.exch.b32 %r5, [s], %r4;
+         mad.lo.u32 %r6, %r2, 7, %r5; cvt.rn.f32.u32 %f1, %r6; ex2.approx.f32 %f2, %f1; red.global.add.f32 [%rd1], %f2;",
+    );
+    let sum = |seed| {
+        let x = gpu.floats(&[0.1]);
+        gpu.launch("k", &Config { seed, ..Config::new([5, 1, 1], [160, 1, 1]) }, Params::default().u64(x)).unwrap();
+        gpu.read(x, 1)[0]
+    };
+    let sums: Vec<u32> = (0..16).map(sum).collect();
+    assert_eq!(sums, (0..16).map(sum).collect::<Vec<_>>());
+    let mut different = sums;
+    different.sort_unstable();
+    different.dedup();
+    assert!(different.len() > 4, "{different:?}");
 }
 
 /// Counts what a block does.

@@ -50,8 +50,12 @@ pub(crate) fn execute<O: Observer>(
     step: Step,
 ) -> Checked<bool> {
     match *op {
-        Op::CpAsync { dst, src, bytes, size } => {
-            let size = size.map_or([u32::from(bytes); 32], |row| regs.get(row).map(|size| size.min(bytes.into())));
+        Op::CpAsync { dst, src, bytes, size, ignore } => {
+            let mut size = size.map_or([u32::from(bytes); 32], |row| regs.get(row).map(|size| size.min(bytes.into())));
+            if let Some(ignore) = ignore {
+                let ignored = regs.guard(ignore);
+                (0..32).filter(|lane| ignored >> lane & 1 == 1).for_each(|lane| size[lane] = 0);
+            }
             issue(reach, regs, lanes, dst, src, bytes, size, step)?;
         }
         Op::CpCommit => {

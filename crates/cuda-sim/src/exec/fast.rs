@@ -5,7 +5,7 @@
 
 use super::access::Reach;
 use super::lanes::Regs;
-use super::races::{BlockRaces, Deed};
+use super::races::BlockRaces;
 use crate::observe::{Observer, Step};
 use crate::ptx::{Area, Op, Slot};
 
@@ -43,7 +43,7 @@ fn gather<O: Observer, const N: usize>(
     if reach.launch.config.checks && !reach.block.are_written::<N>(at) {
         return false;
     }
-    let ordered = |races: &&mut BlockRaces| races.is_ordered(&at.map(u64::from), size, Deed::READ, step);
+    let ordered = |races: &&mut BlockRaces| races.reads::<N>(at, step);
     if !reach.races.as_ref().is_none_or(ordered) {
         return false;
     }

@@ -85,7 +85,7 @@ pub struct Config {
     /// Whether to check reads of unwritten memory and that warp-wide instructions find the whole warp. Accesses
     /// outside allocations or not aligned are findings in any case.
     pub checks: bool,
-    /// Whether to look for races, too; only with `checks`, and in grids of at most 2^20 blocks.
+    /// Whether to look for races, too; only with `checks`, and in grids of fewer than 2^20 blocks.
     pub races: bool,
     /// Picks the orders that a GPU leaves open: of the warps of a block, of blocks, and of asynchronous copies that
     /// arrive together. 0 takes all by their numbers. A correct kernel computes the same with any seed.

@@ -495,6 +495,8 @@ pub(crate) enum Op {
         src: Addr,
         bytes: u8,
         size: Option<R>,
+        /// Lanes that take nothing from their source.
+        ignore: Option<Guard>,
     },
     CpCommit,
     /// Waits until at most `n` groups are under way; `None` waits for everything.

@@ -12,11 +12,14 @@ pub(crate) struct Clocks {
     known: Vec<[u16; WARPS]>,
     /// What the warps that came to a barrier know; it is theirs who leave it.
     brought: [[u16; WARPS]; BARRIERS],
+    /// For each warp the least that it knows of any.
+    floor: Vec<u16>,
 }
 
 impl Clocks {
     pub(crate) fn new(warps: usize) -> Clocks {
-        let mut clocks = Clocks { known: vec![[0; WARPS]; warps], brought: [[0; WARPS]; BARRIERS] };
+        let mut clocks =
+            Clocks { known: vec![[0; WARPS]; warps], brought: [[0; WARPS]; BARRIERS], floor: vec![0; warps] };
         clocks.start();
         clocks
     }
@@ -28,10 +31,16 @@ impl Clocks {
             *known = [0; WARPS];
             known[warp] = 1;
         }
+        self.floor.fill(0);
     }
 
     pub(crate) fn known(&self, warp: u32) -> &[u16; WARPS] {
         &self.known[warp as usize]
+    }
+
+    /// The least that a warp knows of any.
+    pub(crate) fn floor(&self, warp: u32) -> u16 {
+        self.floor[warp as usize]
     }
 
     /// What the lanes of `warp` did is over for its other lanes. A clock at its end stays there; see [`over`].
@@ -49,6 +58,8 @@ impl Clocks {
     /// A warp goes on behind a barrier that all have come to.
     pub(crate) fn leave(&mut self, warp: u32, barrier: usize) {
         join(&mut self.known[warp as usize], &self.brought[barrier]);
+        let known = &self.known[warp as usize][..self.known.len()];
+        self.floor[warp as usize] = known.iter().copied().min().unwrap_or(0);
     }
 
     /// All who waited have left.

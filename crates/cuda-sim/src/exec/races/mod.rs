@@ -28,7 +28,7 @@ use clocks::Clocks;
 use shadow::{Mark, Other, Shadow, Thread};
 
 /// Blocks that marks can tell apart.
-pub(crate) const MOST_BLOCKS: usize = 1 << 20;
+pub(crate) const MOST_BLOCKS: usize = (1 << 20) - 1;
 
 /// What an access does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,28 +69,29 @@ pub(crate) struct BlockRaces {
     clocks: Clocks,
     shared: Shadow,
     block: u32,
+    /// Blocks that have used this memory, this one included.
+    uses: u32,
 }
 
 impl BlockRaces {
     pub(crate) fn new(warps: usize, shared_bytes: usize) -> BlockRaces {
-        BlockRaces { clocks: Clocks::new(warps), shared: Shadow::new(shared_bytes), block: 0 }
+        BlockRaces { clocks: Clocks::new(warps), shared: Shadow::new(shared_bytes), block: 0, uses: 0 }
     }
 
     /// Another block starts, in the same memory.
     pub(crate) fn start(&mut self, block: u32) {
         self.clocks.start();
         self.block = block;
+        self.uses += 1;
     }
 
     pub(crate) fn clocks(&mut self) -> &mut Clocks {
         &mut self.clocks
     }
 
-    /// Remembers an access to shared memory; `at` are offsets. False when it is a race.
-    pub(crate) fn is_ordered(&self, at: &[u64; 32], bytes: u32, deed: Deed, step: Step) -> bool {
-        let by = self.by(deed, step);
-        self.shared.record(by, at, bytes, step.lanes).is_none()
-            && self.shared.conflict(by, at, bytes, step.lanes).is_none()
+    /// Remembers a read of `N` words of shared memory by the whole warp; `at` are offsets. False when it may be a race.
+    pub(crate) fn reads<const N: usize>(&self, at: &[u32; 32], step: Step) -> bool {
+        self.shared.read::<N>(self.by(Deed::READ, step), at)
     }
 
     /// Remembers an access to shared memory; `at` are offsets.
@@ -105,7 +106,7 @@ impl BlockRaces {
         let by = self.by(deed, step);
         let found = self.shared.record(by, at, bytes, step.lanes);
         match found.or_else(|| self.shared.conflict(by, at, bytes, step.lanes)) {
-            Some((lane, other)) => report(launch, deed, lane, other),
+            Some((lane, other)) => report(launch, self.block, deed, lane, other),
             None => Ok(()),
         }
     }
@@ -123,34 +124,37 @@ impl BlockRaces {
     ) -> Checked<()> {
         let Some(accessed) = &launch.races else { return Ok(()) };
         let shadow = accessed.allocations[index].get_or_init(|| Shadow::new(accessed.bytes[index]));
-        let by = Thread { global: true, ..self.by(deed, step) };
+        let by = self.by(deed, step);
+        let by = Thread { mark: Mark::new(self.block, step, by.time(), deed), floor: 1, global: true, ..by };
         let mut found = shadow.record(by, at, bytes, step.lanes);
         // Of two blocks that do this at once, one sees what the other remembered.
         fence(SeqCst);
         found = found.or_else(|| shadow.conflict(by, at, bytes, step.lanes));
         match found {
-            Some((lane, other)) => report(launch, deed, lane, other),
+            Some((lane, other)) => report(launch, other.mark.block(), deed, lane, other),
             None => Ok(()),
         }
     }
 
     /// A store to bytes to which an asynchronous copy is under way.
     pub(crate) fn overtakes(&self, launch: &Shared<'_>, offset: u64, lane: u32) -> Checked<()> {
-        report(launch, Deed::WRITE, lane, self.shared.last_write(offset))
+        report(launch, self.block, Deed::WRITE, lane, self.shared.last_write(offset))
     }
 
     fn by(&self, deed: Deed, step: Step) -> Thread<'_> {
         let known = self.clocks.known(step.warp);
-        Thread { mark: Mark::new(self.block, step, known[step.warp as usize], deed), known, deed, global: false }
+        let mark = Mark::new(self.uses, step, known[step.warp as usize], deed);
+        Thread { mark, known, deed, floor: Mark::floor(self.uses, self.clocks.floor(step.warp)), global: false }
     }
 }
 
-fn report(launch: &Shared<'_>, deed: Deed, lane: u32, other: Other) -> Checked<()> {
+/// The other side is in `block`.
+fn report(launch: &Shared<'_>, block: u32, deed: Deed, lane: u32, other: Other) -> Checked<()> {
     let Other { mark: other, wrote } = other;
     let verb = |writes: bool, atomic: bool, both: [&'static str; 3]| both[if atomic { 2 } else { usize::from(writes) }];
     let does = verb(deed.writes, deed.atomic, ["reads", "writes", "updates"]);
     let did = verb(wrote, other.atomic(), ["read", "wrote", "updated"]);
     let line = launch.kernel.code.get(other.index()).map_or(0, |inst| inst.line);
-    let (block, thread) = (launch.block(other.block()), launch.thread(other.thread()));
+    let (block, thread) = (launch.block(block), launch.thread(other.thread()));
     fault(Problem::Race { does, did, line, block, thread }, lane, None)
 }

@@ -10,23 +10,29 @@ use crate::observe::Step;
 /// Words of a page; pages come into being when they are touched.
 const PAGE: usize = 512;
 
-/// Who did something, and when: from bit 0 on 16 bits of instruction, 10 of thread, 16 of time, 20 of block, then
-/// whether it was atomic, and whether by the whole warp. 0 is nobody, since time starts at 1.
+/// Who did something, and when: from bit 0 on 16 bits of instruction, whether it was atomic, whether by the whole warp,
+/// 10 bits of thread, 16 of time, 20 of block. 0 is nobody, since time starts at 1.
+///
+/// In shared memory the block is a number that rises with each block that uses the memory, so that marks of one block
+/// before some time, and all of the blocks before, are the numbers below one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(u64);
 
 impl Mark {
-    const NOBODY: Mark = Mark(0);
-
     /// The mark of lane 0.
     pub(super) fn new(block: u32, step: Step, time: u16, deed: Deed) -> Mark {
-        let flags = u64::from(deed.atomic) << 62 | u64::from(deed.together) << 63;
+        let flags = u64::from(deed.atomic) << 16 | u64::from(deed.together) << 17;
         let (index, thread) = (u64::from(step.index.min(0xffff)), u64::from(step.warp * 32));
-        Mark(index | thread << 16 | u64::from(time) << 26 | u64::from(block & 0xf_ffff) << 42 | flags)
+        Mark(index | flags | thread << 18 | Mark::floor(block, time))
+    }
+
+    /// Marks of `block` before `time`, and those of blocks before it, are less.
+    pub(super) fn floor(block: u32, time: u16) -> u64 {
+        u64::from(block & 0xf_ffff) << 44 | u64::from(time) << 28
     }
 
     fn lane(self, lane: u32) -> Mark {
-        Mark(self.0 | u64::from(lane) << 16)
+        Mark(self.0 | u64::from(lane) << 18)
     }
 
     pub(super) fn index(self) -> usize {
@@ -34,7 +40,7 @@ impl Mark {
     }
 
     pub(super) fn thread(self) -> u32 {
-        (self.0 >> 16 & 0x3ff) as u32
+        (self.0 >> 18 & 0x3ff) as u32
     }
 
     fn warp(self) -> u32 {
@@ -42,19 +48,24 @@ impl Mark {
     }
 
     fn time(self) -> u16 {
-        (self.0 >> 26) as u16
+        (self.0 >> 28) as u16
     }
 
     pub(super) fn block(self) -> u32 {
-        (self.0 >> 42 & 0xf_ffff) as u32
+        (self.0 >> 44) as u32
     }
 
     pub(super) fn atomic(self) -> bool {
-        self.0 >> 62 & 1 == 1
+        self.0 >> 16 & 1 == 1
     }
 
     fn together(self) -> bool {
-        self.0 >> 63 == 1
+        self.0 >> 17 & 1 == 1
+    }
+
+    /// Whether the same warp did both at the same time.
+    fn is_beside(self, other: Mark) -> bool {
+        (self.0 ^ other.0) >> 23 == 0
     }
 }
 
@@ -65,11 +76,17 @@ pub(super) struct Thread<'a> {
     pub(super) mark: Mark,
     pub(super) known: &'a [u16; 32],
     pub(super) deed: Deed,
+    /// Marks below are over for certain.
+    pub(super) floor: u64,
     /// In memory that other blocks see, too.
     pub(super) global: bool,
 }
 
 impl Thread<'_> {
+    pub(super) fn time(&self) -> u16 {
+        self.mark.time()
+    }
+
     fn lane(self, lane: u32) -> Self {
         Thread { mark: self.mark.lane(lane), ..self }
     }
@@ -77,7 +94,7 @@ impl Thread<'_> {
     /// Whether what `other` did is over.
     #[inline(always)]
     fn follows(&self, other: Mark) -> bool {
-        if other == Mark::NOBODY {
+        if other.0 < self.floor {
             return true;
         }
         if other.block() != self.mark.block() {
@@ -117,13 +134,27 @@ impl Cell {
             self.write.store(by.mark.0, Relaxed);
             return by.races(before).then_some(Other { mark: before, wrote: true });
         }
+        self.read(by);
+        None
+    }
+
+    #[inline(always)]
+    fn read(&self, by: &Thread<'_>) {
         let [first, second] = [0, 1].map(|read| Mark(self.reads[read].load(Relaxed)));
+        if first.0 < by.floor {
+            self.reads[0].store(by.mark.0, Relaxed);
+        } else if !second.is_beside(by.mark) {
+            self.second_read(by, first, second);
+        }
+    }
+
+    #[inline(always)]
+    fn second_read(&self, by: &Thread<'_>, first: Mark, second: Mark) {
         if by.follows(first) {
             self.reads[0].store(by.mark.0, Relaxed);
         } else if by.follows(second) || second.block() == first.block() {
             self.reads[1].store(by.mark.0, Relaxed);
         }
-        None
     }
 
     #[inline(always)]
@@ -183,6 +214,34 @@ impl Shadow {
         })
     }
 
+    /// [`Shadow::record`] and [`Shadow::conflict`] of whole words that lanes read, for memory that nobody else uses.
+    /// Two lanes stand for all that read at one place, when they are neighbours or every eighth, as in the tiles of
+    /// products.
+    #[inline(always)]
+    pub(super) fn read<const N: usize>(&self, by: Thread<'_>, at: &[u32; 32]) -> bool {
+        for lane in 0..32 {
+            let repeats = |by: usize| lane >= 2 * by && at[lane - by] == at[lane] && at[lane - 2 * by] == at[lane];
+            if repeats(1) || repeats(8) {
+                continue;
+            }
+            let word = at[lane] as usize / 4;
+            let page = self.page(word);
+            let word = word % PAGE;
+            let Some(cells) = page.words.get(word..word + N) else { return false };
+            let by = by.lane(lane as u32);
+            let mut fresh = page.bytes.get().is_none();
+            for cell in cells {
+                let write = cell.write.load(Relaxed);
+                fresh &= write < by.floor || !by.races(Mark(write));
+                cell.read(&by);
+            }
+            if !fresh {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Whether an access that was remembered races with what others did.
     #[inline(always)]
     pub(super) fn conflict(&self, by: Thread<'_>, at: &[u64; 32], bytes: u32, lanes: u32) -> Option<(u32, Other)> {
@@ -206,8 +265,8 @@ impl Shadow {
     }
 }
 
-/// Calls `f` for lanes and their offsets until it finds something. Of neighbouring lanes that read at one place, the
-/// first and the last stand for all.
+/// Calls `f` for lanes and their offsets until it finds something. Of neighbouring lanes that read at one place, two
+/// stand for all.
 #[inline(always)]
 fn each(
     at: &[u64; 32],
@@ -220,8 +279,8 @@ fn each(
         if lanes >> lane & 1 == 0 {
             continue;
         }
-        let inside = lane > 0 && lane < 31 && lanes >> (lane - 1) & 7 == 7;
-        if inside && !deed.writes && at[index - 1] == at[index] && at[index + 1] == at[index] {
+        let repeats = !deed.writes && lane >= 2 && lanes >> (lane - 2) & 7 == 7;
+        if repeats && at[index - 1] == at[index] && at[index - 2] == at[index] {
             continue;
         }
         if let Some(found) = f(lane, at[index] as usize) {

@@ -270,6 +270,12 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Whether an operand is a predicate, perhaps negated.
+    pub(crate) fn is_pred(&self, index: usize) -> bool {
+        let width = |reg: &Reg| reg.width == Width::Pred;
+        matches!(self.operand(index), Ok(Operand::Reg(reg) | Operand::NotReg(reg)) if width(reg))
+    }
+
     /// A predicate that is read.
     pub(crate) fn pred(&mut self, index: usize) -> Result<Guard, PtxError> {
         let (reg, negated) = match self.operand(index)? {

@@ -160,8 +160,13 @@ fn copy(c: &mut Context<'_>) -> Result<Op, PtxError> {
     }
     let dst = c.address(0, Area::Shared)?;
     let src = c.address(1, Area::Global)?;
-    let size = if operands == 4 { Some(c.src_bits(3, 32)?) } else { None };
-    Ok(Op::CpAsync { dst, src, bytes: bytes as u8, size })
+    let (mut size, mut ignore) = (None, None);
+    match operands {
+        4 if c.is_pred(3) => ignore = Some(c.pred(3)?),
+        4 => size = Some(c.src_bits(3, 32)?),
+        _ => {}
+    }
+    Ok(Op::CpAsync { dst, src, bytes: bytes as u8, size, ignore })
 }
 
 fn matrix(c: &mut Context<'_>) -> Result<Op, PtxError> {

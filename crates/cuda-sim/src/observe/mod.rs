@@ -2,6 +2,10 @@
 //!
 //! The interpreter is generic over an [`Observer`]; with [`Unobserved`] every call disappears.
 
+mod counters;
+
+pub use counters::{BlockCounts, Counters, Counts, Kind};
+
 /// Which memory an access goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
