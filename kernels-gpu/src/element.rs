@@ -1,7 +1,7 @@
 //! What kernels over tensors share: element types, packs of neighbours, grids, and the places of towers.
 //!
-//! Values are f32 in registers whatever they are in memory, so a kernel is written once, generic over [`Element`]
-//! and [`Pack`], and has one entry per element type.
+//! Values are f32 in registers whatever they are in memory, so a kernel is written once, generic over `Element`
+//! and `Pack`, and has one entry per element type.
 //! A pack is one element or four neighbours. Four need places and lengths that are multiples of four, which
 //! [`width`] decides for a launch as a whole: a branch that all threads take together.
 

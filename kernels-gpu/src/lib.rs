@@ -5,8 +5,9 @@
 //! For the host it is what a launcher needs: the declaration of each kernel ([`KERNELS`]), tile
 //! sizes, grids and index arithmetic, all of it tested here without a GPU.
 //!
-//! Reading order: [`Kernel`], then [`fill`], [`vector_add`], [`block_reduce`], [`gemm`],
-//! [`gemm_bf16`]. What a thread can do is in `arch`, the only place with assembly.
+//! Reading order: [`Kernel`], then [`fill`], [`vector_add`], [`block_reduce`], [`gemm`], [`gemm_bf16`].
+//! Of the layers [`element`] comes first, the types, packs and grids that they share; then [`update`], [`activation`],
+//! [`pool`], [`lrn`]. What a thread can do is in `arch`, the only place with assembly.
 #![no_std]
 // `link_llvm_intrinsics` is internal to the compiler, and the only way to a convergent shuffle.
 #![cfg_attr(target_arch = "nvptx64", allow(internal_features))]

@@ -175,20 +175,29 @@ mod device {
             }
         }
 
-        /// The element of map `j - reach` of the chunk, if there is such a map.
+        /// Whether there is a map `j - reach` of the chunk. Before the first one it wraps around, and is beyond the last.
         #[inline(always)]
-        fn element(&self, at: Offsets, j: u32, reach: u32) -> Option<usize> {
-            let channels = self.shape.channels;
-            // Before the first map it wraps around, and is beyond the last one.
-            let map = (self.first + j).wrapping_sub(reach);
-            if map < channels * self.shape.joined {
-                let tower =
-                    u32::from(map >= channels) + u32::from(map >= 2 * channels) + u32::from(map >= 3 * channels);
-                let place = self.pixel * channels + map - tower * channels;
-                Some(at.of(self.tower + tower) as usize + place as usize)
-            } else {
-                None
-            }
+        fn holds(&self, j: u32, reach: u32) -> bool {
+            (self.first + j).wrapping_sub(reach) < self.shape.channels * self.shape.joined
+        }
+
+        /// The element of map `j - reach` of the chunk, where it [`holds`](Item::holds) one.
+        #[inline(always)]
+        fn element(&self, at: Offsets, j: u32, reach: u32) -> usize {
+            let (map, channels) = (self.first + j - reach, self.shape.channels);
+            let tower = u32::from(map >= channels) + u32::from(map >= 2 * channels) + u32::from(map >= 3 * channels);
+            let place = self.pixel * channels + map - tower * channels;
+            at.of(self.tower + tower) as usize + place as usize
+        }
+
+        /// Reads map `j - reach` of the chunk, or 0 where it holds none.
+        ///
+        /// # Safety
+        /// `from` and `at` are an operand of the kernel.
+        #[inline(always)]
+        unsafe fn load<E: Element>(&self, from: *const E, at: Offsets, j: u32, reach: u32) -> f32 {
+            // SAFETY: the map is one of the pixel's.
+            if self.holds(j, reach) { unsafe { E::load(from.add(self.element(at, j, reach))) } } else { 0.0 }
         }
 
         /// `s` of the map whose window begins at `address`.
@@ -234,16 +243,11 @@ mod device {
         // SAFETY: elements are those of the pixel's maps; a row holds the chunk with two halves, each lane writes floats of
         // its own, and what it reads of others was written before `converge`, which all lanes reach.
         unsafe {
-            item.each(half, |j| {
-                let x = item.element(input_at, j, half).map_or(0.0, |i| E::load(input.add(i)));
-                shared_store(xs + j * 4, x);
-            });
+            item.each(half, |j| shared_store(xs + j * 4, item.load(input, input_at, j, half)));
             converge();
             item.each(0, |j| {
-                if let Some(i) = item.element(output_at, j, 0) {
-                    let y = shared_load(xs + (j + half) * 4) * inverse_power(item.bracket(xs + j * 4), shape.beta);
-                    E::store(output.add(i), y);
-                }
+                let y = shared_load(xs + (j + half) * 4) * inverse_power(item.bracket(xs + j * 4), shape.beta);
+                E::store(output.add(item.element(output_at, j, 0)), y);
             });
         }
     }
@@ -266,16 +270,14 @@ mod device {
         let factor = 2.0 * shape.alpha * shape.beta;
         // SAFETY: as in `forward`; the row of `x` holds the chunk with four halves, that of `t` with two.
         unsafe {
-            item.each(2 * half, |j| {
-                let x = item.element(saved_at, j, 2 * half).map_or(0.0, |i| E::load(saved.add(i)));
-                shared_store(xs + j * 4, x);
-            });
+            item.each(2 * half, |j| shared_store(xs + j * 4, item.load(saved, saved_at, j, 2 * half)));
             converge();
             item.each(half, |j| {
+                // Beyond the maps `dy` counts as 0, and so does `t`, even where `s` is 0.
                 let mut t = 0.0;
-                if let Some(i) = item.element(d_output_at, j, half) {
+                if item.holds(j, half) {
                     let s = item.bracket(xs + j * 4);
-                    let product = E::load(d_output.add(i)) * inverse_power(s, shape.beta);
+                    let product = item.load(d_output, d_output_at, j, half) * inverse_power(s, shape.beta);
                     t = product * shared_load(xs + (j + half) * 4) * rcp_approx(s);
                     let own = j.wrapping_sub(half);
                     if own < item.len {
@@ -286,11 +288,10 @@ mod device {
             });
             converge();
             item.each(0, |j| {
-                if let Some(i) = item.element(d_input_at, j, 0) {
-                    let sum = item.window(ts + j * 4, |sum, t| sum + t);
-                    let x = shared_load(xs + (j + 2 * half) * 4);
-                    E::store(d_input.add(i), fma(-factor * x, sum, shared_load(ds + j * 4)));
-                }
+                let sum = item.window(ts + j * 4, |sum, t| sum + t);
+                let x = shared_load(xs + (j + 2 * half) * 4);
+                let dx = fma(-factor * x, sum, shared_load(ds + j * 4));
+                E::store(d_input.add(item.element(d_input_at, j, 0)), dx);
             });
         }
     }

@@ -1,6 +1,10 @@
-//! `cargo xtask bench`: the criterion benchmarks.
+//! `cargo xtask bench`: the criterion benchmarks, and the report of a GPU.
 
-use anyhow::{Context, Result, ensure};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 /// Arguments of `cargo xtask bench`.
@@ -8,10 +12,26 @@ use clap::Args;
 pub(crate) struct Bench {
     /// Run only benchmarks whose names contain this
     filter: Option<String>,
+    /// Check and time every kernel and the step on a GPU, and PyTorch's step where there is torch; writes
+    /// target/gpu-report.md
+    #[arg(long, conflicts_with = "filter")]
+    gpu: bool,
+    /// The net of the report
+    #[arg(long, requires = "gpu", default_value = "nips2012")]
+    net: String,
+    /// Images in a step of the report
+    #[arg(long, requires = "gpu", default_value_t = 128)]
+    batch: usize,
+    /// PyTorch's script of the report, for example torch_bench.py
+    #[arg(long, requires = "gpu", value_name = "FILE")]
+    torch: Option<PathBuf>,
 }
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
+        if self.gpu {
+            return self.report();
+        }
         let mut arguments = vec!["bench", "--package", "benches"];
         if let Some(filter) = &self.filter {
             arguments.extend(["--", filter]);
@@ -20,4 +40,52 @@ impl Bench {
         ensure!(status.success(), "cargo bench: {status}");
         Ok(())
     }
+
+    /// Tests, times and PyTorch, one behind the other on the same card; a part that fails is in the report, too.
+    fn report(&self) -> Result<()> {
+        let batch = self.batch.to_string();
+        let tests = ["test", "-p", "convnet", "--test", "cuda_operations", "--test", "device", "--no-fail-fast"];
+        let mut text = String::from("# GPU report\n");
+        let mut tests = crate::cargo(&tests);
+        let mut times = crate::cargo(&["run", "-p", "benches", "--bin", "gpu", "--", &self.net, &batch]);
+        let parts = [
+            ("Every kernel against the naive device", part(tests.env("ALEXNET_TEST_GPU", "1"))),
+            ("Every operation of a step, and the step", part(&mut times)),
+            (
+                "PyTorch",
+                self.torch.as_deref().map_or_else(no_script, |script| part(Command::new("python3").arg(script))),
+            ),
+        ];
+        let mut failed = Vec::new();
+        for (title, (ok, output)) in parts {
+            let _ = write!(text, "\n## {title}: {}\n```\n{output}```\n", if ok { "ok" } else { "FAILED" });
+            failed.extend((!ok).then_some(title));
+        }
+        let path = crate::root().join("target/gpu-report.md");
+        std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
+        println!("{text}\nwrote target/gpu-report.md");
+        if !failed.is_empty() {
+            bail!("failed: {}", failed.join(", "));
+        }
+        Ok(())
+    }
+}
+
+/// Runs a command and gives whether it went well, and what it printed.
+fn part(command: &mut Command) -> (bool, String) {
+    println!("running {command:?}");
+    match command.output() {
+        Ok(output) => {
+            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+            if !output.status.success() {
+                text.push_str(&String::from_utf8_lossy(&output.stderr));
+            }
+            (output.status.success(), text)
+        }
+        Err(error) => (false, format!("cannot start: {error}\n")),
+    }
+}
+
+fn no_script() -> (bool, String) {
+    (true, "not run: --torch names no script\n".to_string())
 }

@@ -17,7 +17,10 @@ fn towers_of_launch(shape: &LrnShape) -> usize {
 /// The shape of a group for the kernels.
 fn kernel_shape(op: &'static str, shape: &LrnShape, images: usize) -> Result<Shape, Error> {
     if shape.joined > MAX_TOWERS {
-        let problem = format!("windows over {} joined towers, at most {MAX_TOWERS} are possible", shape.joined);
+        let problem = format!(
+            "windows over {} joined towers, at most {MAX_TOWERS} are possible; compute on the CPU",
+            shape.joined
+        );
         return Err(Error::Unsupported { op, problem });
     }
     count(op, images * shape.input_len())?;
@@ -27,7 +30,8 @@ fn kernel_shape(op: &'static str, shape: &LrnShape, images: usize) -> Result<Sha
     // A window that reaches beyond all maps from any of them may be cut to them.
     let half = u32::try_from(shape.size / 2).unwrap_or(u32::MAX).min(maps - 1);
     if half > MAX_HALF {
-        let problem = format!("windows of {} maps, at most {} are possible", shape.size, 2 * MAX_HALF + 1);
+        let problem =
+            format!("windows of {} maps, at most {} are possible; compute on the CPU", shape.size, 2 * MAX_HALF + 1);
         return Err(Error::Unsupported { op, problem });
     }
     let chunk = chunk(maps, half);

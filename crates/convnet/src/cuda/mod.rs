@@ -19,9 +19,10 @@ mod update;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Error;
-use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
+use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
 use crate::ops::{
     ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
@@ -115,6 +116,23 @@ impl Cuda {
     /// Those of the driver.
     pub fn name(&self) -> Result<String, Error> {
         Ok(self.context.name()?)
+    }
+
+    /// How long an operation takes on the card: the mean of `repeats` runs, one behind the other, after one that is not
+    /// counted.
+    ///
+    /// # Errors
+    /// Those of the operation, and the driver's when its clock does not run.
+    pub fn time(&mut self, repeats: usize, op: &Op) -> Result<Duration, Error> {
+        let (start, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
+        self.run(op)?;
+        self.stream.record(&start)?;
+        for _ in 0..repeats {
+            self.run(op)?;
+        }
+        self.stream.record(&end)?;
+        end.synchronize()?;
+        Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
     }
 
     /// Checks an operation against memory and step, and gives the number of images.

@@ -96,6 +96,11 @@ pub fn activations() -> impl Strategy<Value = Activation> {
     prop_oneof![Just(Activation::Relu), tanh]
 }
 
+/// Maps or units: any number, or a multiple of four, which devices may take four at a time.
+pub fn maps(least: usize, most: usize) -> impl Strategy<Value = usize> {
+    prop_oneof![least..most, (least.div_ceil(4)..=most / 4).prop_map(|quarter| 4 * quarter)]
+}
+
 /// Mostly few images, sometimes more than one group of a weight gradient's sum.
 pub fn images() -> impl Strategy<Value = usize> {
     prop_oneof![3 => 1_usize..4, 1 => 7_usize..20]
@@ -140,7 +145,7 @@ pub fn convs() -> impl Strategy<Value = (ConvShape, Setup)> {
 }
 
 pub fn pools() -> impl Strategy<Value = PoolShape> {
-    (1_usize..14, 1_usize..14, 1_usize..20, 1_usize..5, 1_usize..5, any::<bool>()).prop_map(
+    (1_usize..14, 1_usize..14, maps(1, 20), 1_usize..5, 1_usize..5, any::<bool>()).prop_map(
         |(in_height, in_width, channels, size, stride, ceil)| {
             let out_height = window_count(in_height, 0, size, stride, ceil);
             let out_width = window_count(in_width, 0, size, stride, ceil);
@@ -183,6 +188,83 @@ pub fn shapes_of_alexnet<D: Device>(device: impl Fn(usize) -> D + Copy) -> TestC
     check_fc(device, FcShape { inputs: 2048, outputs: 1000 }, Setup { images: 9, towers: 1, ..all })
 }
 
+/// The other layers of AlexNet, at their own sizes.
+pub fn layers_of_alexnet<D: Device>(device: impl Fn(usize) -> D + Copy) -> TestCaseResult {
+    let setup = Setup { images: 1, towers: 2, fill: Fill::Relu, ..Setup::default() };
+    for (side, channels) in [(55, 48), (27, 128)] {
+        for joined in [1, 2] {
+            let pixels = side * side;
+            let shape = LrnShape { pixels, channels, joined, size: 5, k: 2.0, alpha: 1e-4, beta: 0.75 };
+            check_unary(device, shape, setup, Op::LrnForward, Op::LrnBackward)?;
+        }
+    }
+    let (height, width, channels) = (13, 13, 128);
+    let shape = MapNormShape { height, width, channels, size: 5, k: 1.0, alpha: 0.001, beta: 0.75 };
+    check_unary(device, shape, setup, Op::MapNormForward, Op::MapNormBackward)?;
+    for (in_side, channels, out_side) in [(55, 48, 27), (27, 128, 13), (13, 128, 6)] {
+        let (in_height, in_width, out_height, out_width) = (in_side, in_side, out_side, out_side);
+        let shape = PoolShape { in_height, in_width, channels, out_height, out_width, size: 3, stride: 2 };
+        check_unary(device, shape, setup, Op::PoolForward, Op::PoolBackward)?;
+    }
+    let shape = DropoutShape { units: 2048, layer: 1, keep: 0.5, scaling: Scaling::Test, training: true };
+    check_unary(device, shape, setup, Op::DropoutForward, Op::DropoutBackward)?;
+    check_softmax(device, 1000, Setup { images: 3, fill: Fill::Signed, ..setup })?;
+    check_augment(device, 256, 224, setup)
+}
+
+/// More towers than a GPU takes in one launch, and windows over more maps than it takes at once.
+pub fn many_towers_and_maps<D: Device>(device: impl Fn(usize) -> D + Copy) -> TestCaseResult {
+    [1, 2].into_iter().try_for_each(|seed| many_towers_and_maps_of(device, seed))
+}
+
+fn many_towers_and_maps_of<D: Device>(device: impl Fn(usize) -> D + Copy, seed: u64) -> TestCaseResult {
+    let setup = |towers| Setup { towers, seed, ..Setup::default() };
+    let shape = ActivationShape { activation: Activation::Relu, len: 60 };
+    check_unary(device, shape, setup(9), Op::ActivationForward, Op::ActivationBackward)?;
+    let (in_height, in_width, out_height, out_width) = (5, 7, 2, 3);
+    let shape = PoolShape { in_height, in_width, channels: 12, out_height, out_width, size: 3, stride: 2 };
+    check_unary(device, shape, setup(5), Op::PoolForward, Op::PoolBackward)?;
+    let shape = DropoutShape { units: 12, layer: 0, keep: 0.5, scaling: Scaling::Train, training: true };
+    check_unary(device, shape, setup(6), Op::DropoutForward, Op::DropoutBackward)?;
+    let shape = MapNormShape { height: 3, width: 4, channels: 8, size: 3, k: 1.0, alpha: 0.1, beta: 0.75 };
+    check_unary(device, shape, setup(5), Op::MapNormForward, Op::MapNormBackward)?;
+    for (channels, joined, size, towers) in [(7, 2, 5, 6), (3, 3, 5, 6), (5, 4, 9, 8), (700, 1, 5, 1), (400, 2, 145, 2)]
+    {
+        let shape = LrnShape { pixels: 9, channels, joined, size, k: 1.0, alpha: 0.01, beta: 0.75 };
+        check_unary(device, shape, setup(towers), Op::LrnForward, Op::LrnBackward)?;
+    }
+    Ok(())
+}
+
+pub fn check_softmax<D: Device>(device: impl Fn(usize) -> D + Copy, classes: usize, setup: Setup) -> TestCaseResult {
+    let (images, step) = (setup.images, step(setup.seed, setup.images, classes));
+    let mut memory = Memory::new(setup.seed);
+    let mut place = |region, len| memory.images_in(region, images, len, setup.fill);
+    let (logits, d_logits) = (place(Region::Work, classes), place(Region::Work, classes));
+    let mut result = |len| place(Region::Results, len);
+    let (probabilities, losses, ranks) = (result(classes), result(1), result(1));
+    let forward = SoftmaxForward { classes, logits, probabilities, losses, ranks };
+    check_op(device, &memory, &Op::SoftmaxForward(forward), &step, &[1.0 / classes as f64, 1.0, 1.0])?;
+    let backward = SoftmaxBackward { classes, probabilities, d_logits };
+    check_op(device, &memory, &Op::SoftmaxBackward(backward), &step, &[1.0 / images as f64])
+}
+
+pub fn check_augment<D: Device>(
+    device: impl Fn(usize) -> D + Copy,
+    side: usize,
+    crop: usize,
+    setup: Setup,
+) -> TestCaseResult {
+    let Setup { images, seed, .. } = setup;
+    let mut memory = Memory::new(seed);
+    let mean = memory.exact(Region::Constants, crop * crop * 3, Fill::Signed);
+    let output = memory.images(images, crop * crop * 3, Fill::Signed);
+    let mut step = step(seed, images, 2);
+    step.rgb = (0..images * side * side * 3).map(|i| words(seed, 1, i as u32, 99, 0)[0] as u8).collect();
+    step.draws = (0..images).map(|i| draw(words(seed, 2, i as u32, 99, 0), side - crop)).collect();
+    check_op(device, &memory, &Op::Augment(Augment { side, crop, mean, output }), &step, &[1.0])
+}
+
 /// The tests for `$device`, a function from a number of threads to a device, with `$cases` times as many cases as the
 /// CPU gets.
 macro_rules! operations {
@@ -210,7 +292,7 @@ macro_rules! operations {
             }
 
             #[test]
-            fn activation(len in 1_usize..400, activation in activations(), setup in setups()) {
+            fn activation(len in maps(1, 400), activation in activations(), setup in setups()) {
                 check_unary($device, ActivationShape { activation, len }, setup, Op::ActivationForward, Op::ActivationBackward)?;
             }
 
@@ -226,7 +308,7 @@ macro_rules! operations {
 
             #[test]
             fn map_norm(
-                height in 1_usize..14, width in 1_usize..14, channels in 1_usize..20, half in 0_usize..4,
+                height in 1_usize..14, width in 1_usize..14, channels in maps(1, 20), half in 0_usize..4,
                 (k, alpha, beta) in brackets(), setup in setups(),
             ) {
                 let shape = MapNormShape { height, width, channels, size: 2 * half + 1, k, alpha, beta };
@@ -240,7 +322,7 @@ macro_rules! operations {
 
             #[test]
             fn dropout(
-                units in 1_usize..500, layer in 0_u32..3, keep in prop_oneof![Just(0.5_f32), 0.05_f32..=1.0],
+                units in maps(1, 500), layer in 0_u32..3, keep in prop_oneof![Just(0.5_f32), 0.05_f32..=1.0],
                 divide in any::<bool>(), training in any::<bool>(), setup in setups(),
             ) {
                 let scaling = if divide { Scaling::Train } else { Scaling::Test };
@@ -249,21 +331,12 @@ macro_rules! operations {
             }
 
             #[test]
-            fn softmax(classes in 1_usize..=300, setup in setups()) {
-                let (images, step) = (setup.images, step(setup.seed, setup.images, classes));
-                let mut memory = Memory::new(setup.seed);
-                let mut place = |region, len| memory.images_in(region, images, len, setup.fill);
-                let (logits, d_logits) = (place(Region::Work, classes), place(Region::Work, classes));
-                let mut result = |len| place(Region::Results, len);
-                let (probabilities, losses, ranks) = (result(classes), result(1), result(1));
-                let forward = SoftmaxForward { classes, logits, probabilities, losses, ranks };
-                check_op($device, &memory, &Op::SoftmaxForward(forward), &step, &[1.0 / classes as f64, 1.0, 1.0])?;
-                let backward = SoftmaxBackward { classes, probabilities, d_logits };
-                check_op($device, &memory, &Op::SoftmaxBackward(backward), &step, &[1.0 / images as f64])?;
+            fn softmax(classes in prop_oneof![1_usize..=300, 500_usize..1100], setup in setups()) {
+                check_softmax($device, classes, setup)?;
             }
 
             #[test]
-            fn update(len in 1_usize..1500, parameter in 0_usize..3, momentum in 0.0_f32..1.0, decay in 0.0_f32..0.1,
+            fn update(len in maps(1, 1500), parameter in 0_usize..3, momentum in 0.0_f32..1.0, decay in 0.0_f32..0.1,
                 seed in any::<u64>(),
             ) {
                 let mut memory = Memory::new(seed);
@@ -275,21 +348,24 @@ macro_rules! operations {
             }
 
             #[test]
-            fn augment(side in 1_usize..20, margin in 0_usize..5, seed in any::<u64>(), images in images()) {
-                let crop = side.saturating_sub(margin).max(1);
-                let mut memory = Memory::new(seed);
-                let mean = memory.exact(Region::Constants, crop * crop * 3, Fill::Signed);
-                let output = memory.images(images, crop * crop * 3, Fill::Signed);
-                let mut step = step(seed, images, 2);
-                step.rgb = (0..images * side * side * 3).map(|i| words(seed, 1, i as u32, 99, 0)[0] as u8).collect();
-                step.draws = (0..images).map(|i| draw(words(seed, 2, i as u32, 99, 0), side - crop)).collect();
-                check_op($device, &memory, &Op::Augment(Augment { side, crop, mean, output }), &step, &[1.0])?;
+            fn augment(side in 1_usize..20, margin in 0_usize..5, setup in setups()) {
+                check_augment($device, side, side.saturating_sub(margin).max(1), setup)?;
             }
         }
 
         #[test]
         fn alexnet() -> proptest::test_runner::TestCaseResult {
             shapes_of_alexnet($device)
+        }
+
+        #[test]
+        fn other_layers_of_alexnet() -> proptest::test_runner::TestCaseResult {
+            layers_of_alexnet($device)
+        }
+
+        #[test]
+        fn many_towers() -> proptest::test_runner::TestCaseResult {
+            many_towers_and_maps($device)
         }
     };
 }

@@ -1,6 +1,8 @@
 //! What errors say.
 
-use convnet::device::{Buffer, Context, Module, Stream, driver_version};
+use std::process::Command;
+
+use convnet::device::{Argument, Buffer, Context, Module, Stream, driver_version};
 use kernels_gpu::Kernel;
 
 use crate::card::{Bench, card};
@@ -51,15 +53,35 @@ fn a_missing_kernel_is_named() {
 fn a_launch_that_no_card_can_do_says_which() {
     let Some(bench) = Bench::new(card(0)) else { return };
     let kernel = &kernels_gpu::fill::FILL;
-    let arguments = [
-        convnet::device::Argument::address(&0),
-        convnet::device::Argument::value(&0.0_f32),
-        convnet::device::Argument::value(&0_u32),
-    ];
+    let arguments = [Argument::address(&0), Argument::value(&0.0_f32), Argument::value(&0_u32)];
     // SAFETY: the grid is refused; and with no elements the kernel would write nothing.
     let refused = unsafe { bench.stream.launch(bench.function(kernel), [1, 70_000, 1], &arguments) };
     let error = refused.unwrap_err().to_string();
     assert!(error.starts_with("launching fill with a grid of [1, 70000, 1]: cuLaunchKernel failed"), "{error}");
+}
+
+/// The card is lost to the process that does this, so that is one of its own.
+#[test]
+fn a_fault_is_reported_with_its_kernel_and_nothing_panics_after_it() {
+    const CHILD: &str = "ALEXNET_TEST_FAULT";
+    if std::env::var_os(CHILD).is_none() {
+        let test = "errors::a_fault_is_reported_with_its_kernel_and_nothing_panics_after_it";
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", test, "--nocapture"]).env(CHILD, "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let Some(bench) = Bench::new(card(0)) else { return };
+    let arguments = [Argument::address(&64), Argument::value(&1.0_f32), Argument::value(&1_u32)];
+    // SAFETY: it breaks the kernel's contract on purpose: nothing is at that address of the card, which is to say so.
+    let launched = unsafe { bench.stream.launch(bench.function(&kernels_gpu::fill::FILL), [1, 1, 1], &arguments) };
+    let error = launched.and_then(|()| bench.stream.synchronize()).unwrap_err();
+    assert!([700, 719].contains(&error.code), "{error}");
+    assert!(error.words.remedy.contains("start it again"), "{error}");
+    // Only a simulated card says which kernel it was.
+    if cuda_driver::backend() != Ok(cuda_driver::Backend::Library) {
+        assert!(error.words.report.contains("fill"), "{error}");
+    }
 }
 
 #[test]

@@ -8,16 +8,20 @@ use std::sync::LazyLock;
 
 use crate::card::skip;
 
-/// The folder of what was built: `target/debug`.
-static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-    // A test's name has a folder, too.
-    let built = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf();
+/// Cargo, building what the tests start.
+fn cargo_build() -> Command {
     let packages = ["-p", "cuda-sim-library", "-p", "convnet", "--lib", "--example", "devices"];
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--offline", "--profile", "test"]).args(packages);
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    cargo.args(["build", "--offline", "--profile", "test"]).args(packages).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+}
+
+/// The folder of what was built: `target/debug`.
+static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let output = cargo_build().output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    built
+    // The test itself is in `target/debug/deps`.
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf()
 });
 
 /// A folder of its own, where a child's loader looks first.
@@ -51,6 +55,17 @@ fn failure(folder: &Path, variables: &[(&str, &str)]) -> String {
     let output = devices(folder, variables);
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_second_build_compiles_nothing_wherever_a_toolkit_is_said_to_be() {
+    LazyLock::force(&BUILT);
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let mut cargo = cargo_build();
+    cargo.arg("--manifest-path").arg(manifest).current_dir("/").env("CUDA_LIBRARY_PATH", "/no/such/folder");
+    let output = cargo.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && text.contains("Finished") && !text.contains("Compiling"), "{text}");
 }
 
 #[test]
