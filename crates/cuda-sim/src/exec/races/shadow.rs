@@ -101,14 +101,14 @@ impl Thread<'_> {
             // Marks of another block in shared memory are left from the block that ran here before.
             return !self.global;
         }
-        let itself = other.warp() == self.mark.warp()
-            && (other.together() || !self.deed.together && other.thread() == self.mark.thread());
-        itself || over(other.time(), self.known[other.warp() as usize])
+        let own = other.warp() == self.mark.warp();
+        let done = other.together() || !self.deed.together && other.thread() == self.mark.thread();
+        (own && done) || over(other.time(), self.known[other.warp() as usize])
     }
 
     #[inline(always)]
     fn races(&self, other: Mark) -> bool {
-        !self.follows(other) && !(self.deed.atomic && other.atomic())
+        !(self.follows(other) || self.deed.atomic && other.atomic())
     }
 }
 
