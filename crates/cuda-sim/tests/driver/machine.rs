@@ -1,4 +1,5 @@
 //! A machine with the calls that the tests make.
+#![allow(clippy::undocumented_unsafe_blocks, reason = "pointers are to variables of the types that the calls want")]
 
 use std::ffi::{CString, c_void};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -41,7 +42,6 @@ pub(crate) struct Machine {
 pub(crate) fn machine(devices: u32, schedule: Schedule, seed: u64) -> Machine {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     start(Options { schedule, seed, ..Options::new(devices) });
-    // SAFETY: here and below, every pointer is null or points to a variable of the type that the call wants.
     assert_eq!(unsafe { cuInit(0) }, 0);
     let mut machine = Machine { contexts: Vec::new(), modules: Vec::new(), _turn: turn };
     for device in 0..devices {
@@ -66,7 +66,6 @@ fn made(call: impl FnOnce(*mut *mut c_void) -> u32) -> *mut c_void {
     handle
 }
 
-#[allow(clippy::undocumented_unsafe_blocks, reason = "as in `machine`")]
 impl Machine {
     pub(crate) fn on(&self, device: u32) {
         assert_eq!(unsafe { cuCtxSetCurrent(self.contexts[device as usize]) }, 0);
