@@ -3,6 +3,8 @@
 //! Addresses are never used twice, so an access after a free is recognised for ever, and allocations do not touch, so
 //! that an access beyond one never falls into the next. Words are relaxed atomics: what blocks do at the same time is
 //! defined, if not ordered. Atomics of 64 bits are atomic among themselves only.
+//!
+//! Long: what kernels and what the host do to the same words stand together.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
