@@ -160,21 +160,23 @@ mod device {
             let (mut image, mut row) = by_rows.divide(rest);
             let to = to + thread() * 4;
             unroll!(I in 8 {
+                if I > 0 {
+                    column += 1;
+                    if column == by_columns.divisor() {
+                        column = 0;
+                        row += 1;
+                    }
+                    if row == by_rows.divisor() {
+                        row = 0;
+                        image += 1;
+                    }
+                }
                 let (y, x) = (self.y.wrapping_add(row * stride), self.x.wrapping_add(column * stride));
                 let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
                 let offset = pixel.wrapping_mul(channels).wrapping_add(self.channel);
                 let inside = k + (I as u32) < self.k && y < height && x < width;
                 // SAFETY: a pixel inside of an image of the batch; the place in the tile is this thread's alone.
                 unsafe { copy_float_async(to + LEFT_PITCH * 4 * I as u32, from.wrapping_add(offset as usize), inside) };
-                column += 1;
-                if column == by_columns.divisor() {
-                    column = 0;
-                    row += 1;
-                    if row == by_rows.divisor() {
-                        row = 0;
-                        image += 1;
-                    }
-                }
             });
         }
     }
