@@ -4,6 +4,7 @@ pub mod eval;
 mod model;
 pub mod net;
 pub mod predict;
+pub mod prepare;
 pub mod train;
 
 use std::path::Path;
@@ -24,10 +25,11 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Prepare(args) => prepare::run(args),
     }
 }
 
-/// The data set in `folder`, or the demo set, with images of `side` pixels for `net`.
+/// The data set in `folder`, packed or not, or the demo set, with images of `side` pixels for `net`.
 fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
     let Some(folder) = folder else {
         let demo = Dataset::demo();
@@ -40,7 +42,7 @@ fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
         }
         return Ok(demo);
     };
-    Ok(Dataset::folder(folder, side)?)
+    Ok(Dataset::open(folder, side)?)
 }
 
 /// Checks that a data set has the classes of a checkpoint.
