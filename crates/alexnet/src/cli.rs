@@ -36,6 +36,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Name what is in pictures
     Predict(PredictArgs),
+    /// Average what several networks say
+    Ensemble(EnsembleArgs),
+    /// Write a contest's text file: five labels for each image
+    Submit(SubmitArgs),
     /// Write a trained network for other tools: ONNX, or safetensors with PyTorch's layouts
     Export(ExportArgs),
     /// Pack images into a data set that training reads fast
@@ -170,7 +174,8 @@ pub struct ModelArgs {
 Examples:
   alexnet eval
   alexnet eval --crops 10
-  alexnet eval --model runs/mini-1/last.safetensors --data ~/imagenette")]
+  alexnet eval --model runs/mini-1/last.safetensors --data ~/imagenette
+  alexnet eval --model runs/mini-1 --save-probabilities a.probabilities")]
 pub struct EvalArgs {
     /// Which network.
     #[command(flatten)]
@@ -181,9 +186,51 @@ pub struct EvalArgs {
     /// Images computed at a time [default: the training batch]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
+    /// Keep what the network says about each image, for `ensemble` and `submit`
+    #[arg(long, value_name = "FILE")]
+    pub save_probabilities: Option<PathBuf>,
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// Arguments of `alexnet ensemble`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet ensemble a.probabilities b.probabilities
+  alexnet ensemble a.probabilities b.probabilities --search --out both.probabilities")]
+pub struct EnsembleArgs {
+    /// Files of `eval --save-probabilities`, for the same images
+    #[arg(required = true, value_name = "PROBABILITIES")]
+    pub files: Vec<PathBuf>,
+    /// Search the coefficients with the lowest loss instead of taking equal ones
+    #[arg(long)]
+    pub search: bool,
+    /// Keep the averaged probabilities
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `alexnet submit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet submit a.probabilities
+  alexnet submit both.probabilities --classes map_clsloc.txt --out submission.txt
+
+One line for each image, in the order of the images' file names. Without --classes a class has the number of its
+place among the sorted names; the ILSVRC development kit counts otherwise, so give its list.")]
+pub struct SubmitArgs {
+    /// A file of `eval --save-probabilities` or `ensemble --out`
+    #[arg(value_name = "PROBABILITIES")]
+    pub probabilities: PathBuf,
+    /// A text file whose line N begins with the name of class N
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// The text file
+    #[arg(long, value_name = "FILE", default_value = "submission.txt")]
+    pub out: PathBuf,
 }
 
 /// Arguments of `alexnet predict`.

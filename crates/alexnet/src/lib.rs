@@ -6,6 +6,7 @@
 //! - [`training`]: the loop, the schedules of the rates, the watch over the loss.
 //! - [`evaluate`]: the one way through for validation, tests and predictions.
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
+//! - [`probabilities`]: what networks say about images as a file, and the average of several.
 //! - [`portable`]: networks in the formats of other tools.
 //! - [`pictures`]: curves, filters and predictions as PNG.
 //!
@@ -24,6 +25,7 @@ pub mod interrupt;
 pub mod nets;
 pub mod pictures;
 pub mod portable;
+pub mod probabilities;
 pub mod run_folder;
 pub mod skips;
 pub mod training;

@@ -1,11 +1,13 @@
 //! The commands of the program.
 
+pub mod ensemble;
 pub mod eval;
 pub mod export;
 mod model;
 pub mod net;
 pub mod predict;
 pub mod prepare;
+pub mod submit;
 pub mod train;
 
 use std::path::Path;
@@ -25,6 +27,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Net(args) => net::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Ensemble(args) => ensemble::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Submit(args) => submit::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
         Command::Prepare(args) => prepare::run(args),
