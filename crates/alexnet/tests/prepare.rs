@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use common::{Place, names, same_file, wait_for};
 
+fn prepare(out: &str) -> [&str; 6] {
+    ["prepare", "data", "--out", out, "--size", "96"]
+}
+
 /// Checks that two folders hold the same files with the same bytes.
 fn same_folder(place: &Place, a: &str, b: &str) {
     assert_eq!(names(&place.path(a)), names(&place.path(b)), "{a} and {b}");
@@ -51,7 +55,6 @@ fn where_it_was_interrupted_does_not_show_in_a_run() {
 fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
     let place = Place::new();
     place.make_data(&["red", "green", "blue"], 250, 40);
-    let prepare = |out| ["prepare", "data", "--out", out, "--size", "96"];
     let start = Instant::now();
     place.ok(&prepare("whole"));
     let whole = start.elapsed();
