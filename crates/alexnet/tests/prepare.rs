@@ -75,6 +75,22 @@ fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn data_sets_are_shown_and_measured() {
+    let place = Place::new();
+    place.make_data(&["red", "green"], 40, 8);
+    place.ok(&["prepare", "data", "--out", "packed", "--size", "16", "--raw"]);
+    for data in ["data", "packed"] {
+        let said = place.ok(&["data", data, "--out", "sheet.png"]);
+        assert!(said.contains("       40         8  green") && said.contains("mean of 80 images"), "{said}");
+        let said = place.ok(&["bench", "data", data, "--images", "50", "--threads", "2"]);
+        assert!(said.contains("50 images") && said.contains("loader, 2 threads"), "{said}");
+    }
+    // The mean image and 27 of the 80 pictures, in one row.
+    let sheet = image::open(place.path("sheet.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (4 + 28 * 20, 24));
+}
+
+#[test]
 fn what_cannot_be_prepared_is_said() {
     let place = Place::new();
     place.make_data(&["red", "green"], 4, 2);

@@ -1,5 +1,7 @@
 //! The commands of the program.
 
+pub mod bench;
+pub mod data;
 pub mod eval;
 mod model;
 pub mod net;
@@ -25,6 +27,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Data(args) => data::run(args).map(|()| ExitCode::SUCCESS),
         Command::Prepare(args) => prepare::run(args),
     }
 }
@@ -43,6 +47,11 @@ fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
         return Ok(demo);
     };
     Ok(Dataset::open(folder, side)?)
+}
+
+/// The side at which the images of `folder` are looked at without a net: a packed set's own, else the paper's 256.
+fn natural_side(folder: &Path) -> Result<usize> {
+    Ok(Dataset::packed_side(folder)?.unwrap_or(256))
 }
 
 /// Checks that a data set has the classes of a checkpoint.
