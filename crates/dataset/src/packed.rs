@@ -13,7 +13,7 @@
 //! An image is read by its place, with no state between images. So
 //! memory is that of the index, about 100 bytes an image, whatever the size of the set; and a shard that
 //! changes or goes away while it is read is an error for its images, where a memory map would end
-//! the program (SIGBUS). The call takes a hundredth of the time that decoding takes.
+//! the program (SIGBUS). ARCHITECTURE.md has what it costs.
 
 mod encoding;
 pub(crate) mod manifest;
