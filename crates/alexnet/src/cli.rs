@@ -44,6 +44,10 @@ pub enum Command {
     Export(ExportArgs),
     /// Pack images into a data set that training reads fast
     Prepare(PrepareArgs),
+    /// Look at a data set: classes, colours, mean image, a sheet of pictures
+    Data(DataArgs),
+    /// Measure how fast something is
+    Bench(BenchArgs),
     /// Show the layers and settings of a net, or list the built-in nets
     Net(NetArgs),
 }
@@ -72,6 +76,51 @@ pub struct PrepareArgs {
     #[arg(long)]
     pub raw: bool,
     /// Threads; the result does not depend on it [default: all processors]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+}
+
+/// Arguments of `alexnet data`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet data data/imagenette
+  alexnet data ~/flowers --out flowers.png")]
+pub struct DataArgs {
+    /// A folder with train/CLASS and val/CLASS, or a packed set
+    pub data: PathBuf,
+    /// The picture with the mean image and training images
+    #[arg(long, value_name = "PNG", default_value = "data.png")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `alexnet bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: Bench,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Reading images: how fast each stage is, and what training at a given speed needs
+    Data(BenchDataArgs),
+}
+
+/// Arguments of `alexnet bench data`.
+#[derive(Debug, Args)]
+pub struct BenchDataArgs {
+    /// A folder with train/CLASS and val/CLASS, or a packed set
+    pub data: PathBuf,
+    /// Training images to read, in random order; all of a smaller set
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = positive)]
+    pub images: usize,
+    /// Images/s that a GPU asks for
+    #[arg(long, value_name = "N", default_value = "5000", value_parser = positive)]
+    pub target: usize,
+    /// Threads that decode [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
 }

@@ -1,6 +1,8 @@
 //! The commands of the program.
 
 pub mod ensemble;
+pub mod bench;
+pub mod data;
 pub mod eval;
 pub mod export;
 mod model;
@@ -31,6 +33,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Submit(args) => submit::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Data(args) => data::run(args).map(|()| ExitCode::SUCCESS),
         Command::Prepare(args) => prepare::run(args),
     }
 }
@@ -49,6 +53,11 @@ fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
         return Ok(demo);
     };
     Ok(Dataset::open(folder, side)?)
+}
+
+/// The side at which the images of `folder` are looked at without a net: a packed set's own, else the paper's 256.
+fn natural_side(folder: &Path) -> Result<usize> {
+    Ok(Dataset::packed_side(folder)?.unwrap_or(256))
 }
 
 /// Checks that a data set has the classes of a checkpoint.

@@ -1,4 +1,5 @@
-//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`] and [`predictions()`].
+//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`] and
+//! [`sheet()`].
 //!
 //! Each function writes one PNG file, about 1600 pixels wide, on white.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
@@ -12,6 +13,7 @@ mod curves;
 mod filters;
 mod output;
 mod predictions;
+mod sheet;
 mod text;
 
 use std::io;
@@ -22,6 +24,7 @@ use image::{Rgb, RgbImage};
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
 pub use predictions::{Prediction, most_predictions, predictions};
+pub use sheet::sheet;
 
 /// The most pixels a picture may have: 300 predictions or 80,000 small filters.
 pub const MAX_PIXELS: u64 = 1 << 26;
