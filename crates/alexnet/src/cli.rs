@@ -41,6 +41,8 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Write a trained network for other tools: ONNX, or safetensors with PyTorch's layouts
     Export(ExportArgs),
+    /// Read a trained network of another program: a .caffemodel, or torchvision's alexnet
+    Import(ImportArgs),
     /// Show the layers and settings of a net, or list the built-in nets
     Net(NetArgs),
 }
@@ -249,6 +251,31 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value = "onnx")]
     pub format: ExportFormat,
     /// The file [default: NET.onnx or NET.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `alexnet import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet import bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto --classes synsets.txt
+  alexnet import alexnet.pth --classes synsets.txt --out torchvision.safetensors
+  alexnet predict photo.jpg --model torchvision.safetensors
+
+Read are bvlc_alexnet and bvlc_reference_caffenet (.caffemodel), and the state dict of torchvision's alexnet (.pth or
+.safetensors). The checkpoint that is written is one like those of training, for every command.")]
+pub struct ImportArgs {
+    /// The trained network
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Caffe's mean image, a .binaryproto [default: the mean pixel of ILSVRC-2012]
+    #[arg(long, value_name = "FILE")]
+    pub mean: Option<PathBuf>,
+    /// A text file with the name of class N on line N [default: names that are numbers]
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// The checkpoint [default: NET.imported.safetensors]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

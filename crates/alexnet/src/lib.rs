@@ -7,7 +7,7 @@
 //! - [`evaluate`]: the one way through for validation, tests and predictions.
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
 //! - [`probabilities`]: what networks say about images as a file, and the average of several.
-//! - [`portable`]: networks in the formats of other tools.
+//! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
 //! - [`pictures`]: curves, filters and predictions as PNG.
 //!
 //! Invariant: what a run computes depends on its checkpoint and its data only, not on where it was stopped, how many
@@ -21,6 +21,7 @@ pub mod console;
 pub mod describe;
 pub mod device;
 pub mod evaluate;
+pub mod import;
 pub mod interrupt;
 pub mod nets;
 pub mod pictures;

@@ -3,6 +3,7 @@
 pub mod ensemble;
 pub mod eval;
 pub mod export;
+pub mod import;
 mod model;
 pub mod net;
 pub mod predict;
@@ -29,6 +30,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Ensemble(args) => ensemble::run(args).map(|()| ExitCode::SUCCESS),
         Command::Submit(args) => submit::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
     }
 }
