@@ -1,4 +1,5 @@
-//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`] and [`predictions()`].
+//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`] and
+//! [`neighbours()`].
 //!
 //! Each function writes one PNG file, about 1600 pixels wide, on white.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
@@ -10,6 +11,7 @@
 mod axis;
 mod curves;
 mod filters;
+mod neighbours;
 mod output;
 mod predictions;
 mod text;
@@ -21,6 +23,7 @@ use image::{Rgb, RgbImage};
 
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
+pub use neighbours::neighbours;
 pub use predictions::{Prediction, most_predictions, predictions};
 
 /// The most pixels a picture may have: 300 predictions or 80,000 small filters.
