@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use convnet::cpu::Cpu;
+use convnet::cuda::{self, Cuda};
 use convnet::naive::Naive;
 use convnet::ops::{
     Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, Forward, ForwardTower, LrnShape,
@@ -10,9 +11,18 @@ use convnet::ops::{
 };
 use convnet::philox::dropout_word;
 
-/// The devices under test.
-fn devices() -> [Box<dyn Device>; 2] {
-    [Box::new(Naive::new()), Box::new(Cpu::new(2).unwrap())]
+/// The devices under test; a GPU, simulated unless `ALEXNET_TEST_GPU` is set, where there are kernels for it.
+fn devices() -> Vec<Box<dyn Device>> {
+    let mut devices: Vec<Box<dyn Device>> = vec![Box::new(Naive::new()), Box::new(Cpu::new(2).unwrap())];
+    if !cuda::has_kernels() {
+        eprintln!("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
+        return devices;
+    }
+    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
+        cuda::simulate(1).unwrap();
+    }
+    devices.push(Box::new(Cuda::new(0).unwrap()));
+    devices
 }
 
 /// A place of `len` floats; places with other numbers do not overlap.
@@ -21,8 +31,8 @@ fn place(number: usize, len: usize) -> Span {
 }
 
 /// Fills places, runs an operation and returns what it left in `outputs`, for each device.
-fn run(op: &Op, step: &Step, inputs: &[(Span, &[f32])], outputs: &[Span]) -> [Vec<Vec<f32>>; 2] {
-    devices().map(|mut device| {
+fn run(op: &Op, step: &Step, inputs: &[(Span, &[f32])], outputs: &[Span]) -> Vec<Vec<Vec<f32>>> {
+    let on_device = |mut device: Box<dyn Device>| {
         Region::ALL.iter().for_each(|&region| device.reserve(region, 256).unwrap());
         inputs.iter().for_each(|(span, data)| device.write(*span, data).unwrap());
         device.begin(&mut step.clone()).unwrap();
@@ -33,7 +43,8 @@ fn run(op: &Op, step: &Step, inputs: &[(Span, &[f32])], outputs: &[Span]) -> [Ve
             data
         };
         outputs.iter().map(read).collect()
-    })
+    };
+    devices().into_iter().map(on_device).collect()
 }
 
 fn one_image() -> Step {
@@ -41,7 +52,7 @@ fn one_image() -> Step {
 }
 
 /// Runs a layer without weights on towers of one image.
-fn forward<S: UnaryShape>(shape: S, wrap: impl Fn(UnaryForward<S>) -> Op, inputs: &[&[f32]]) -> [Vec<Vec<f32>>; 2] {
+fn forward<S: UnaryShape>(shape: S, wrap: impl Fn(UnaryForward<S>) -> Op, inputs: &[&[f32]]) -> Vec<Vec<Vec<f32>>> {
     let (input_len, output_len) = (shape.input_len(), shape.output_len());
     let tower = |i| UnaryTower { input: place(2 * i, input_len), output: place(2 * i + 1, output_len) };
     let towers: Vec<_> = (0..inputs.len()).map(tower).collect();
@@ -51,7 +62,7 @@ fn forward<S: UnaryShape>(shape: S, wrap: impl Fn(UnaryForward<S>) -> Op, inputs
 }
 
 /// Compares the outputs of each device.
-fn assert_close(got: &[Vec<Vec<f32>>; 2], expected: &[&[f64]]) {
+fn assert_close(got: &[Vec<Vec<f32>>], expected: &[&[f64]]) {
     let close = |(x, y): (&f32, &f64)| (f64::from(*x) - y).abs() < 1e-6 * (1.0 + y.abs());
     for got in got {
         assert_eq!(got.len(), expected.len());

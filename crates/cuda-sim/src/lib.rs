@@ -31,18 +31,24 @@
 //! # What is modelled
 //! Warps of 32 lanes with one program counter per set of converged lanes; lanes that part at a branch meet again at
 //! its immediate post-dominator. Warps of a block run in turn, each to its next barrier or for 65536 instructions; blocks
-//! run on all cores, in the order of their numbers or nearly so.
+//! run on all cores. Orders that a GPU leaves open are those of the numbers, or what [`Config::seed`] picks.
+//! Asynchronous copies arrive when they are waited for. Races within a launch are findings ([`Config::races`]), and
+//! [`observe::Counters`] counts what a launch did.
 //!
 //! # What is not
 //! - Lanes of a warp do not progress independently: a spin lock between lanes of one warp hangs (and is found by
-//!   [`Config::max_instructions`]), and so may a block that waits for another one. A barrier that only some lanes of a warp execute is a finding even without
-//!   `.aligned`.
+//!   [`Config::max_instructions`]), and so may a block that waits for another one. A barrier that only some lanes of
+//!   a warp execute is a finding even without `.aligned`.
 //! - The weak memory model: stores are visible at once, fences do nothing.
 //! - `call`, `brx`, textures, f16 arithmetic other than conversions and `mma`, carry chains, roundings of arithmetic
 //!   other than to nearest, `mbarrier`, bulk copies and clusters: each is an error when the module is loaded.
 //!
-//! There is no unsafe code here: what a kernel does wrong ends in a report, never in undefined behaviour of the
-//! simulator.
+//! # The driver
+//! [`driver`] is a CUDA driver on top: devices, streams, events and graphs, whose work runs as late as the program allows,
+//! in an order drawn from a seed. It says what that can show and what not.
+//!
+//! What a kernel does wrong ends in a report, never in undefined behaviour of the simulator: unsafe code is only where
+//! C's pointers come in, where host memory is shared with the program, and where device memory is allocated as zeros.
 
 pub mod cfg;
 pub mod driver;

@@ -42,8 +42,8 @@ impl Mutate {
         let mut survivors = Vec::new();
         let wanted = mutants(&ptx).into_iter().filter(|mutant| mutant.kernel.starts_with(&self.kernels));
         for mutant in wanted.step_by(self.every.max(1)) {
-            let Some(test) = test_of(&mutant.kernel) else { continue };
-            let caught = caught(&tests, test, &folder, &mutant)?;
+            let Some(tests_of) = tests_of(&mutant.kernel) else { continue };
+            let caught = caught(&tests, &tests_of, &folder, &mutant)?;
             let count = counts.entry(mutant.kernel.clone()).or_default();
             count.0 += usize::from(caught);
             count.1 += 1;
@@ -62,11 +62,13 @@ impl Mutate {
     }
 }
 
-/// The test of the operation that a kernel belongs to: its name begins with the operation's.
-fn test_of(kernel: &str) -> Option<&'static str> {
-    const TESTS: [&str; 10] =
-        ["activation", "augment", "conv", "dropout", "fc", "lrn", "map_norm", "pool", "softmax", "update"];
-    TESTS.into_iter().find(|test| kernel.starts_with(test))
+/// The tests of the operation that a kernel belongs to: its name begins with the operation's.
+fn tests_of(kernel: &str) -> Option<[&'static str; 3]> {
+    const PRODUCTS: [&str; 2] = ["conv", "fc"];
+    const OTHERS: [&str; 8] = ["activation", "augment", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
+    let named = |list: &[&'static str]| list.iter().copied().find(|test| kernel.starts_with(test));
+    let product = named(&PRODUCTS).map(|test| [test, "alexnet", "fc_with_many_images"]);
+    product.or(named(&OTHERS).map(|test| [test, "many_towers", "other_layers_of_alexnet"]))
 }
 
 /// Builds the operations' tests on the GPU and gives their program.
@@ -81,11 +83,12 @@ fn test_binary() -> Result<PathBuf> {
     Ok(crate::root().join(program.context("cargo names no test program")?))
 }
 
-fn caught(tests: &Path, test: &str, folder: &Path, mutant: &Mutant) -> Result<bool> {
+fn caught(tests: &Path, tests_of: &[&str], folder: &Path, mutant: &Mutant) -> Result<bool> {
     let file = folder.join("mutant.ptx");
     std::fs::write(&file, &mutant.ptx).with_context(|| file.display().to_string())?;
     let mut child = Command::new(tests)
-        .args(["--exact", test])
+        .arg("--exact")
+        .args(tests_of)
         .env("ALEXNET_KERNELS", &file)
         .env("RUST_BACKTRACE", "0")
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")

@@ -8,6 +8,7 @@ pub mod import;
 mod model;
 pub mod net;
 pub mod predict;
+pub mod prepare;
 pub mod similar;
 pub mod submit;
 pub mod train;
@@ -36,10 +37,11 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Prepare(args) => prepare::run(args),
     }
 }
 
-/// The data set in `folder`, or the demo set, with images of `side` pixels for `net`.
+/// The data set in `folder`, packed or not, or the demo set, with images of `side` pixels for `net`.
 fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
     let Some(folder) = folder else {
         let demo = Dataset::demo();
@@ -52,7 +54,7 @@ fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
         }
         return Ok(demo);
     };
-    Ok(Dataset::folder(folder, side)?)
+    Ok(Dataset::open(folder, side)?)
 }
 
 /// Checks that a data set has the classes of a checkpoint.

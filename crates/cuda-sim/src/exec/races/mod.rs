@@ -104,8 +104,7 @@ impl BlockRaces {
         step: Step,
     ) -> Checked<()> {
         let by = self.by(deed, step);
-        let found = self.shared.record(by, at, bytes, step.lanes);
-        match found.or_else(|| self.shared.conflict(by, at, bytes, step.lanes)) {
+        match self.shared.touch(by, at, bytes, step.lanes) {
             Some((lane, other)) => report(launch, self.block, deed, lane, other),
             None => Ok(()),
         }

@@ -101,14 +101,14 @@ impl Thread<'_> {
             // Marks of another block in shared memory are left from the block that ran here before.
             return !self.global;
         }
-        let itself = other.warp() == self.mark.warp()
-            && (other.together() || !self.deed.together && other.thread() == self.mark.thread());
-        itself || over(other.time(), self.known[other.warp() as usize])
+        let own = other.warp() == self.mark.warp();
+        let done = other.together() || !self.deed.together && other.thread() == self.mark.thread();
+        (own && done) || over(other.time(), self.known[other.warp() as usize])
     }
 
     #[inline(always)]
     fn races(&self, other: Mark) -> bool {
-        !self.follows(other) && !(self.deed.atomic && other.atomic())
+        !(self.follows(other) || self.deed.atomic && other.atomic())
     }
 }
 
@@ -199,22 +199,50 @@ impl Shadow {
     }
 
     /// Remembers an access of `bytes` at each lane's offset, and tells which lane raced with a write before.
-    #[inline(always)]
     pub(super) fn record(&self, by: Thread<'_>, at: &[u64; 32], bytes: u32, lanes: u32) -> Option<(u32, Other)> {
+        each(at, lanes, by.deed, |lane, at| self.record_one(&by.lane(lane), at, bytes as usize))
+    }
+
+    /// Whether an access that was remembered races with what others did.
+    pub(super) fn conflict(&self, by: Thread<'_>, at: &[u64; 32], bytes: u32, lanes: u32) -> Option<(u32, Other)> {
+        each(at, lanes, by.deed, |lane, at| self.conflict_of_one(&by.lane(lane), at, bytes as usize))
+    }
+
+    /// Both at once, for memory that no other core uses.
+    pub(super) fn touch(&self, by: Thread<'_>, at: &[u64; 32], bytes: u32, lanes: u32) -> Option<(u32, Other)> {
         each(at, lanes, by.deed, |lane, at| {
             let by = by.lane(lane);
-            let page = self.page(at / 4);
-            if bytes < 4 {
-                let cells = page.bytes.get_or_init(|| cells(4 * PAGE));
-                let at = at % (4 * PAGE);
-                return cells[at..at + bytes as usize].iter().fold(None, |found, cell| cell.record(&by).or(found));
-            }
-            let at = at / 4 % PAGE;
-            page.words[at..at + bytes as usize / 4].iter().fold(None, |found, cell| cell.record(&by).or(found))
+            let found = self.conflict_of_one(&by, at, bytes as usize);
+            self.record_one(&by, at, bytes as usize);
+            found
         })
     }
 
-    /// [`Shadow::record`] and [`Shadow::conflict`] of whole words that lanes read, for memory that nobody else uses.
+    #[inline(always)]
+    fn record_one(&self, by: &Thread<'_>, at: usize, bytes: usize) -> Option<Other> {
+        let page = self.page(at / 4);
+        let cells = if bytes < 4 {
+            let at = at % (4 * PAGE);
+            &page.bytes.get_or_init(|| cells(4 * PAGE))[at..at + bytes]
+        } else {
+            let word = at / 4 % PAGE;
+            &page.words[word..word + bytes / 4]
+        };
+        cells.iter().fold(None, |found, cell| cell.record(by).or(found))
+    }
+
+    #[inline(always)]
+    fn conflict_of_one(&self, by: &Thread<'_>, at: usize, bytes: usize) -> Option<Other> {
+        let page = self.page(at / 4);
+        let word = at / 4 % PAGE;
+        let found = page.words[word..word + bytes.div_ceil(4)].iter().find_map(|cell| cell.conflict(by));
+        found.or_else(|| {
+            let at = at % (4 * PAGE);
+            page.bytes.get()?[at..at + bytes].iter().find_map(|cell| cell.conflict(by))
+        })
+    }
+
+    /// [`Shadow::touch`] for whole words that all lanes read; false when it may be a race.
     /// Two lanes stand for all that read at one place, when they are neighbours or every eighth, as in the tiles of
     /// products.
     #[inline(always)]
@@ -240,22 +268,6 @@ impl Shadow {
             }
         }
         true
-    }
-
-    /// Whether an access that was remembered races with what others did.
-    #[inline(always)]
-    pub(super) fn conflict(&self, by: Thread<'_>, at: &[u64; 32], bytes: u32, lanes: u32) -> Option<(u32, Other)> {
-        each(at, lanes, by.deed, |lane, at| {
-            let by = by.lane(lane);
-            let page = self.page(at / 4);
-            let word = at / 4 % PAGE;
-            let words = page.words[word..word + (bytes as usize).div_ceil(4)].iter();
-            let found = words.fold(None, |found, cell| found.or_else(|| cell.conflict(&by)));
-            found.or_else(|| {
-                let at = at % (4 * PAGE);
-                page.bytes.get()?[at..at + bytes as usize].iter().find_map(|cell| cell.conflict(&by))
-            })
-        })
     }
 
     /// The last write to the word at an offset.
