@@ -1,4 +1,6 @@
 //! The command line.
+//!
+//! Long: one place for the arguments of all commands.
 
 use std::path::PathBuf;
 
@@ -36,12 +38,18 @@ pub enum Command {
     Eval(EvalArgs),
     /// Name what is in pictures
     Predict(PredictArgs),
+    /// Write what a layer gives to each image
+    Features(FeaturesArgs),
+    /// Find the training images that are nearest to pictures in the last hidden layer
+    Similar(SimilarArgs),
     /// Average what several networks say
     Ensemble(EnsembleArgs),
     /// Write a contest's text file: five labels for each image
     Submit(SubmitArgs),
     /// Write a trained network for other tools: ONNX, or safetensors with PyTorch's layouts
     Export(ExportArgs),
+    /// Read a trained network of another program: a .caffemodel, or torchvision's alexnet
+    Import(ImportArgs),
     /// Pack images into a data set that training reads fast
     Prepare(PrepareArgs),
     /// Look at a data set: classes, colours, mean image, a sheet of pictures
@@ -243,6 +251,76 @@ pub struct EvalArgs {
     pub device: DeviceArgs,
 }
 
+/// A split of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SplitName {
+    /// The training images
+    Train,
+    /// The validation images
+    Val,
+}
+
+/// Arguments of `alexnet features`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet features
+  alexnet features --layer pool5 --data ~/imagenette --split val --out pool5.npy
+
+FILE is a NumPy array [images, values] of 16-bit floats, towers one after the other. FILE.jsonl has a line for each of
+its rows: the image's number in the split, its class and its name.")]
+pub struct FeaturesArgs {
+    /// The layer; an activation behind it is part of it [default: the last hidden one]
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+    /// A run's folder (its best checkpoint) or a checkpoint [default: the newest run in runs/]
+    #[arg(long, value_name = "PATH|RUN")]
+    pub model: Option<PathBuf>,
+    /// Folder with train/CLASS and val/CLASS [default: that of the training]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which images
+    #[arg(long, value_enum, default_value = "train")]
+    pub split: SplitName,
+    /// The array
+    #[arg(long, value_name = "FILE", default_value = "features.npy")]
+    pub out: PathBuf,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `alexnet similar`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet features
+  alexnet similar photo.jpg --features features.npy
+  alexnet similar *.png --features features.npy --json neighbours.json")]
+pub struct SimilarArgs {
+    /// Pictures: JPEG, PNG or WebP
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// The training images' features: what `alexnet features` writes for the same model, data and layer
+    #[arg(long, value_name = "FILE", default_value = "features.npy")]
+    pub features: PathBuf,
+    /// A run's folder (its best checkpoint) or a checkpoint [default: the newest run in runs/]
+    #[arg(long, value_name = "PATH|RUN")]
+    pub model: Option<PathBuf>,
+    /// Folder with train/CLASS and val/CLASS [default: that of the training]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Write the neighbours as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// The picture: each image, and its neighbours
+    #[arg(long, value_name = "PNG", default_value = "similar.png")]
+    pub out: PathBuf,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
 /// Arguments of `alexnet ensemble`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -329,6 +407,31 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value = "onnx")]
     pub format: ExportFormat,
     /// The file [default: NET.onnx or NET.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `alexnet import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet import bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto --classes synsets.txt
+  alexnet import alexnet.pth --classes synsets.txt --out torchvision.safetensors
+  alexnet predict photo.jpg --model torchvision.safetensors
+
+Read are bvlc_alexnet and bvlc_reference_caffenet (.caffemodel), and the state dict of torchvision's alexnet (.pth or
+.safetensors). The checkpoint that is written is one like those of training, for every command.")]
+pub struct ImportArgs {
+    /// The trained network
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Caffe's mean image, a .binaryproto [default: the mean pixel of ILSVRC-2012]
+    #[arg(long, value_name = "FILE")]
+    pub mean: Option<PathBuf>,
+    /// A text file with the name of class N on line N [default: names that are numbers]
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// The checkpoint [default: NET.imported.safetensors]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -5,10 +5,13 @@ pub mod bench;
 pub mod data;
 pub mod eval;
 pub mod export;
+pub mod features;
+pub mod import;
 mod model;
 pub mod net;
 pub mod predict;
 pub mod prepare;
+pub mod similar;
 pub mod submit;
 pub mod train;
 
@@ -29,9 +32,12 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Net(args) => net::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Features(args) => features::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Similar(args) => similar::run(args).map(|()| ExitCode::SUCCESS),
         Command::Ensemble(args) => ensemble::run(args).map(|()| ExitCode::SUCCESS),
         Command::Submit(args) => submit::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => data::run(args).map(|()| ExitCode::SUCCESS),

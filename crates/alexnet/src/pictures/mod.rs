@@ -1,5 +1,9 @@
 //! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`] and
+<<<<<<< HEAD
 //! [`sheet()`].
+=======
+//! [`neighbours()`].
+>>>>>>> tools
 //!
 //! Each function writes one PNG file, about 1600 pixels wide, on white.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
@@ -11,6 +15,7 @@
 mod axis;
 mod curves;
 mod filters;
+mod neighbours;
 mod output;
 mod predictions;
 mod sheet;
@@ -23,6 +28,7 @@ use image::{Rgb, RgbImage};
 
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
+pub use neighbours::neighbours;
 pub use predictions::{Prediction, most_predictions, predictions};
 pub use sheet::sheet;
 
