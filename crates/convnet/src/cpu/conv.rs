@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use super::Tools;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
-use super::panels;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
+use super::{panels, winograd_conv};
 use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, WeightedShape, sum_blocks};
 
 /// Output pixels that a task takes at least, to make use of the weights that it reads.
@@ -54,16 +54,8 @@ impl Correlation {
     }
 
     fn input_grad(tools: &Tools, shape: &ConvShape) -> Correlation {
-        let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad } = *shape;
-        let padding = Padding {
-            in_height: out_height,
-            in_width: out_width,
-            channels: filters,
-            height: in_height + size - 1,
-            width: in_width + size - 1,
-            before: size as isize - 1 - pad as isize,
-            spread: stride,
-        };
+        let ConvShape { in_height, in_width, channels, size, .. } = *shape;
+        let padding = Padding::of_turned_windows(shape);
         Self::new(tools, padding, 1, (size, 1), (in_height, in_width), channels)
     }
 
@@ -179,6 +171,9 @@ impl WithSimd for Task<'_> {
 
 pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvForward, images: usize) {
     let shape = &op.shape;
+    if let Some(tiling) = tools.tiling(shape, shape.out_height, shape.out_width) {
+        return winograd_conv::forward(tools, memory, scratch, op, tiling, images);
+    }
     let sources = op.towers[0].inputs.len();
     let correlation = Correlation::forward(tools, shape, sources);
     let panels_len = correlation.panels_len();
@@ -246,6 +241,9 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op
 
 pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvInputGrad, images: usize) {
     let shape = &op.shape;
+    if let Some(tiling) = tools.tiling(shape, shape.in_height, shape.in_width) {
+        return winograd_conv::input_grad(tools, memory, scratch, op, tiling, images);
+    }
     let correlation = Correlation::input_grad(tools, shape);
     let panels_len = correlation.panels_len();
     let ConvShape { size, filters, channels, .. } = *shape;
@@ -288,7 +286,7 @@ pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>,
 }
 
 /// `[positions, channels, filters]` to `[positions from the last to the first, filters, channels]`.
-fn turn(weights: &[f32], positions: usize, channels: usize, filters: usize) -> Vec<f32> {
+pub(super) fn turn(weights: &[f32], positions: usize, channels: usize, filters: usize) -> Vec<f32> {
     let mut turned = vec![0.0; weights.len()];
     let targets = turned.chunks_exact_mut(filters * channels);
     for (position, target) in (0..positions).rev().zip(targets) {

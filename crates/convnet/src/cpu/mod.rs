@@ -21,18 +21,21 @@ mod pool;
 mod softmax;
 mod tile;
 mod update;
+mod winograd;
+mod winograd_conv;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Error;
 use crate::ops::{
-    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
     MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use memory::Memory;
 use tile::Kernel;
+use winograd::Tiling;
 
 /// The CPU as a device.
 pub struct Cpu {
@@ -48,9 +51,16 @@ struct Tools {
     threads: ThreadPool,
     arch: Arch,
     kernel: Kernel,
+    /// Whether convolutions are summed term by term, whatever their shape.
+    direct: bool,
 }
 
 impl Tools {
+    /// How a convolution with an output of `height` x `width` pixels is cut for Winograd, if it is.
+    fn tiling(&self, shape: &ConvShape, height: usize, width: usize) -> Option<Tiling> {
+        if self.direct { None } else { Tiling::new(shape, height, width) }
+    }
+
     /// Runs a loop compiled for this processor's vectors. The closure must be `#[inline(always)]`: only what is
     /// inlined gets the processor's instructions.
     fn vectorise(&self, work: impl FnMut()) {
@@ -76,8 +86,15 @@ impl Cpu {
         let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("cpu{index}"));
         let pool = builder.build().map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         let arch = Arch::new();
-        let tools = Tools { threads: pool, arch, kernel: Kernel::new(arch) };
+        let tools = Tools { threads: pool, arch, kernel: Kernel::new(arch), direct: false };
         Ok(Cpu { memory: Memory::default(), step: Step::default(), tools, scratch: Vec::new() })
+    }
+
+    /// The same device with every convolution summed term by term, in the order that [`crate::ops`] defines for all
+    /// devices. Otherwise those of 3x3 and 5x5 go through Winograd's algorithm where that saves work.
+    pub fn direct(mut self) -> Cpu {
+        self.tools.direct = true;
+        self
     }
 
     /// Threads that compute.
