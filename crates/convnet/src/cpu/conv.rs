@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::Tools;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
+use super::prepared::Prepared;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
 use super::{panels, winograd_conv};
 use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, WeightedShape, sum_blocks};
@@ -169,26 +170,30 @@ impl WithSimd for Task<'_> {
     }
 }
 
-pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvForward, images: usize) {
+pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, op: &ConvForward, images: usize) {
     let shape = &op.shape;
     if let Some(tiling) = tools.tiling(shape, shape.out_height, shape.out_width) {
-        return winograd_conv::forward(tools, memory, scratch, op, tiling, images);
+        return winograd_conv::forward(tools, memory, prepared, op, tiling, images);
     }
     let sources = op.towers[0].inputs.len();
     let correlation = Correlation::forward(tools, shape, sources);
     let panels_len = correlation.panels_len();
-    scratch.resize(scratch.len().max(panels_len * op.towers.len()), 0.0);
+    let panels = prepared.of(op, panels_len * op.towers.len(), |panels| {
+        for (tower, panels) in op.towers.iter().zip(panels.chunks_exact_mut(panels_len)) {
+            let weights: Vec<&[f32]> =
+                // SAFETY: the operation passed its check; weights are only read.
+                tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
+            let rows_per_source = shape.size * shape.size * shape.channels;
+            panels::pack(tools, correlation.tile, correlation.weight_rows(), shape.filters, panels, |row| {
+                &weights[row / rows_per_source][row % rows_per_source * shape.filters..][..shape.filters]
+            });
+        }
+    });
 
     // Each distinct input is padded once for all towers.
     let mut inputs = Vec::new();
     let mut tower_inputs = Vec::new();
-    for (tower, panels) in op.towers.iter().zip(scratch.chunks_exact_mut(panels_len)) {
-        // SAFETY: the operation passed its check, and nothing else is borrowed.
-        let weights: Vec<&[f32]> = tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
-        let rows_per_source = shape.size * shape.size * shape.channels;
-        panels::pack(tools, correlation.tile, correlation.weight_rows(), shape.filters, panels, |row| {
-            &weights[row / rows_per_source][row % rows_per_source * shape.filters..][..shape.filters]
-        });
+    for tower in &op.towers {
         let positions = tower.inputs.iter().map(|&span| {
             inputs.iter().position(|&known| known == span).unwrap_or_else(|| {
                 inputs.push(span);
@@ -228,7 +233,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op
                 let bias = unsafe { memory.slice(op.towers[tower].bias, shape.filters) };
                 tools.kernel.run(Task {
                     correlation: &correlation,
-                    panels: &scratch[tower * panels_len..][..panels_len],
+                    panels: &panels[tower * panels_len..][..panels_len],
                     sources: &sources,
                     output,
                     finish: Some((bias, op.activation)),

@@ -18,11 +18,13 @@ mod norm;
 mod pad;
 mod panels;
 mod pool;
+mod prepared;
 mod softmax;
 mod tile;
 mod update;
 mod winograd;
 mod winograd_conv;
+mod winograd_grad;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -34,6 +36,7 @@ use crate::ops::{
     MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use memory::Memory;
+use prepared::Prepared;
 use tile::Kernel;
 use winograd::Tiling;
 
@@ -42,7 +45,8 @@ pub struct Cpu {
     memory: Memory,
     step: Step,
     tools: Tools,
-    /// Packed weights and partial sums of the operation that runs; grows to the largest and stays.
+    prepared: Prepared,
+    /// Packed operands and partial sums of the operation that runs; grows to the largest and stays.
     scratch: Vec<f32>,
 }
 
@@ -87,7 +91,13 @@ impl Cpu {
         let pool = builder.build().map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         let arch = Arch::new();
         let tools = Tools { threads: pool, arch, kernel: Kernel::new(arch), direct: false };
-        Ok(Cpu { memory: Memory::default(), step: Step::default(), tools, scratch: Vec::new() })
+        Ok(Cpu {
+            memory: Memory::default(),
+            step: Step::default(),
+            tools,
+            prepared: Prepared::default(),
+            scratch: Vec::new(),
+        })
     }
 
     /// The same device with every convolution summed term by term, in the order that [`crate::ops`] defines for all
@@ -119,6 +129,7 @@ impl Device for Cpu {
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
+        self.prepared.expire();
         self.memory.write(span, data)
     }
 
@@ -141,7 +152,7 @@ impl Device for Cpu {
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
         let images = self.check(op)?;
-        conv::forward(&self.tools, &self.memory, &mut self.scratch, op, images);
+        conv::forward(&self.tools, &self.memory, &mut self.prepared, op, images);
         Ok(())
     }
 
@@ -247,6 +258,7 @@ impl Device for Cpu {
     fn update(&mut self, op: &Update) -> Result<(), Error> {
         self.check(op)?;
         let rate = op.rate(&self.step)?;
+        self.prepared.expire();
         update::update(&self.tools, &self.memory, op, rate);
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! Convolution forward and input gradient by Winograd: `winograd` has the algorithm.
 //!
-//! A task takes a few images of one tower. Source by source it pads them and transforms their tiles, then multiplies
-//! position by position with the transformed weights; at the end it interpolates, adds the bias and writes the pixels.
+//! A task takes a few images of one tower and pads them. Some rows of tiles at a time, and source by source, it
+//! transforms the tiles and multiplies position by position with the transformed weights; then it combines, adds the
+//! bias and writes the pixels.
 //! The input gradient is the same with the padded gradient of the output and the filters turned and transposed.
 //!
 //! Order of sums: for each position the sources in their order, the channels of each in blocks of at most
 //! [`CHANNEL_BLOCK`].
+
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -14,14 +17,18 @@ use super::Tools;
 use super::conv::turn;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
+use super::prepared::Prepared;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
 use super::winograd::{
-    Grid, POSITIONS, SIDE, Tiling, both, combine, data, evaluate, factor, load, store, transform_tiles,
+    Grid, POSITIONS, SIDE, Tiles, Tiling, both, combine, data, evaluate, factor, load, store, transform_tiles,
 };
 use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, WeightedShape};
 
 /// Tiles that a task takes at most, to make use of the weights that it reads.
 const TASK_TILES: usize = 128;
+
+/// Tiles of a pass at most: what is between the transforms stays in the second cache.
+const PASS_TILES: usize = 128;
 
 /// Channels of a block of a sum at most: a panel of so many rows stays in the first cache.
 const CHANNEL_BLOCK: usize = 128;
@@ -87,31 +94,43 @@ impl Correlation {
         output: &mut [f32],
     ) {
         let count = output.len() / self.output_len();
-        let tiles = count * self.tiling.tiles();
-        let (inputs, products) = (Grid::new(tiles, self.padding.channels), Grid::new(tiles, self.columns));
+        let rows = count * self.tiling.rows;
+        let pass = (PASS_TILES / self.tiling.columns).clamp(1, rows);
+        let [inputs, products] =
+            [self.padding.channels, self.columns].map(|width| Grid::new(pass * self.tiling.columns, width));
         let padded_len = self.padding.buffer_len(count);
-        with_buffer(padded_len + inputs.len() + products.len(), |buffer| {
-            let (padded, rest) = buffer.split_at_mut(padded_len);
+        with_buffer(sources.len() * padded_len + inputs.len() + products.len(), |buffer| {
+            let (padded, rest) = buffer.split_at_mut(sources.len() * padded_len);
             let (transformed, sums) = rest.split_at_mut(inputs.len());
             let image_len = self.padding.in_height * self.padding.in_width * self.padding.channels;
-            for (index, source) in sources.iter().enumerate() {
-                let images = self.padding.images(count, &source[first * image_len..], padded);
-                tools.kernel.run(SourceTask {
-                    correlation: self,
-                    images,
-                    count,
-                    inputs: (inputs, &mut *transformed),
-                    weights,
-                    rows: sources.len() * self.padding.channels,
-                    source: index,
-                    products: (products, &mut *sums),
-                });
+            let mut padded = padded.chunks_exact_mut(padded_len.max(1));
+            let sources: Vec<Tiles> = sources
+                .iter()
+                .map(|source| {
+                    let target = padded.next().unwrap_or_default();
+                    let images = self.padding.images(count, &source[first * image_len..], target);
+                    Tiles { images, padding: self.padding }
+                })
+                .collect();
+            for first in (0..rows).step_by(pass) {
+                let rows = first..rows.min(first + pass);
+                for (index, source) in sources.iter().enumerate() {
+                    tools.kernel.run(SourceTask {
+                        correlation: self,
+                        source,
+                        rows: rows.clone(),
+                        inputs: (inputs, &mut *transformed),
+                        weights,
+                        weight_rows: sources.len() * self.padding.channels,
+                        index,
+                        products: (products, &mut *sums),
+                    });
+                }
+                tools.kernel.run(OutputTask { correlation: self, rows, products, sums, bias, output: &mut *output });
             }
-            tools.kernel.run(OutputTask { correlation: self, products, sums, bias, output });
         });
     }
 }
-
 /// The transformed weights of one panel.
 struct WeightsTask<'a> {
     correlation: &'a Correlation,
@@ -170,13 +189,15 @@ impl WeightsTask<'_> {
 /// One source of a task: its tiles, and their products with the weights.
 struct SourceTask<'a> {
     correlation: &'a Correlation,
-    images: &'a [f32],
-    count: usize,
+    source: &'a Tiles<'a>,
+    /// The rows of tiles of this pass.
+    rows: Range<usize>,
     inputs: (Grid, &'a mut [f32]),
     weights: &'a [f32],
-    /// Rows of the weights, those of all sources.
-    rows: usize,
-    source: usize,
+    /// Those of all sources.
+    weight_rows: usize,
+    /// Which source.
+    index: usize,
     products: (Grid, &'a mut [f32]),
 }
 
@@ -188,25 +209,24 @@ impl WithSimd for SourceTask<'_> {
         let Correlation { tiling, padding, columns, tile: shape, .. } = self.correlation;
         let channels = padding.channels;
         let ((inputs, transformed), (products, sums)) = (self.inputs, self.products);
-        let images = (self.images, padding.stride(), self.count);
         let target = (inputs, &mut *transformed);
         transform_tiles(
             simd,
             tiling,
-            images,
-            (padding.width, channels),
+            self.source,
+            self.rows.clone(),
             target,
             #[inline(always)]
             |d: [_; SIDE]| data(simd, d),
         );
 
-        let tiles = self.count * tiling.tiles();
+        let tiles = self.rows.len() * tiling.columns;
         let pieces = channels.div_ceil(CHANNEL_BLOCK);
         let piece = channels.div_ceil(pieces);
         for position in 0..POSITIONS {
             for start in (0..channels).step_by(piece) {
                 for (panel, first_column) in (0..*columns).step_by(shape.columns).enumerate() {
-                    let row = (panel * POSITIONS + position) * self.rows + self.source * channels + start;
+                    let row = (panel * POSITIONS + position) * self.weight_rows + self.index * channels + start;
                     let b = self.weights[row * shape.columns..].as_ptr();
                     for first in (0..tiles).step_by(shape.rows) {
                         let valid = shape.rows.min(tiles - first);
@@ -227,7 +247,7 @@ impl WithSimd for SourceTask<'_> {
                             c_stride: products.stride,
                             rows: valid,
                             columns: shape.columns.min(columns - first_column),
-                            add: self.source > 0 || start > 0,
+                            add: self.index > 0 || start > 0,
                         };
                         // SAFETY: grids have a row for each tile, panels one for each channel of each source.
                         unsafe { tile(simd, *shape, &block) };
@@ -241,6 +261,8 @@ impl WithSimd for SourceTask<'_> {
 /// From the products to pixels.
 struct OutputTask<'a> {
     correlation: &'a Correlation,
+    /// The rows of tiles of this pass, counted through all images of the task.
+    rows: Range<usize>,
     products: Grid,
     sums: &'a [f32],
     bias: Option<(&'a [f32], Option<Activation>)>,
@@ -263,10 +285,11 @@ impl OutputTask<'_> {
         assert!(columns % S::F32_LANES == 0 && self.products.stride >= columns);
         let zero = simd.splat_f32s(0.0);
         let (bias, activation) = (self.bias.map(|(bias, _)| bias), self.bias.and_then(|(_, activation)| activation));
-        for (image, output) in self.output.chunks_exact_mut(height * width * columns).enumerate() {
-            for tile in 0..tiling.tiles() {
-                let (top, left) = (tile / tiling.columns * N, tile % tiling.columns * N);
-                let sums = &self.sums[(image * tiling.tiles() + tile) * self.products.stride..];
+        for (index, row) in self.rows.enumerate() {
+            let output = &mut self.output[row / tiling.rows * height * width * columns..];
+            for tile in 0..tiling.columns {
+                let (top, left) = (row % tiling.rows * N, tile * N);
+                let sums = &self.sums[(index * tiling.columns + tile) * self.products.stride..];
                 assert!(sums.len() >= (POSITIONS - 1) * self.products.position + columns);
                 for column in (0..columns).step_by(S::F32_LANES) {
                     let from = sums[column..].as_ptr();
@@ -283,8 +306,8 @@ impl OutputTask<'_> {
                         Some(bias) => S::as_simd_f32s(&bias[column..]).0[0],
                         None => zero,
                     };
-                    for (y, line) in pixels.iter().enumerate().take(height - top.min(height)) {
-                        for (x, &pixel) in line.iter().enumerate().take(width - left.min(width)) {
+                    for (y, line) in pixels.iter().enumerate().take(height - top) {
+                        for (x, &pixel) in line.iter().enumerate().take(width - left) {
                             let sum = simd.add_f32s(pixel, bias);
                             // A NaN stays, as in `activation`.
                             let sum = match activation {
@@ -308,7 +331,7 @@ impl OutputTask<'_> {
 pub(super) fn forward(
     tools: &Tools,
     memory: &Memory,
-    scratch: &mut Vec<f32>,
+    prepared: &mut Prepared,
     op: &ConvForward,
     tiling: Tiling,
     images: usize,
@@ -317,12 +340,16 @@ pub(super) fn forward(
     let extent = (shape.out_height, shape.out_width);
     let correlation = Correlation::new(tools, tiling, Padding::of_windows(shape), extent, shape.filters, images);
     let len = correlation.weights_len(op.towers[0].inputs.len());
-    scratch.resize(scratch.len().max(len * op.towers.len()), 0.0);
+    let weights = prepared.of(op, len * op.towers.len(), |target| {
+        for (tower, target) in op.towers.iter().zip(target.chunks_exact_mut(len)) {
+            let weights: Vec<&[f32]> =
+                // SAFETY: the operation passed its check; weights are only read.
+                tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
+            correlation.transform(tools, &weights, target);
+        }
+    });
     let mut tasks = Vec::new();
-    for ((index, tower), target) in op.towers.iter().enumerate().zip(scratch.chunks_exact_mut(len)) {
-        // SAFETY: the operation passed its check; weights are only read.
-        let weights: Vec<&[f32]> = tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
-        correlation.transform(tools, &weights, target);
+    for (index, tower) in op.towers.iter().enumerate() {
         // SAFETY: outputs overlap no other operand.
         let output = unsafe { memory.slice_mut(tower.output, images * shape.output_len()) };
         let chunks = output.chunks_mut(correlation.images * shape.output_len()).enumerate();
@@ -335,7 +362,7 @@ pub(super) fn forward(
         let sources: Vec<&[f32]> = tower.inputs.iter().map(input).collect();
         // SAFETY: as above.
         let bias = unsafe { memory.slice(tower.bias, shape.filters) };
-        let weights = &scratch[index * len..][..len];
+        let weights = &weights[index * len..][..len];
         let sources = (&sources[..], chunk * correlation.images);
         // The tile writes ReLU at once; anything else goes over what was written.
         correlation.run(tools, sources, weights, Some((bias, op.activation)), output);
