@@ -1,7 +1,6 @@
 //! How far Winograd's sums and direct sums are from f64, at the shapes of AlexNet that go through Winograd.
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
-#[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
 mod common;
 
 use common::layers::{Setup, weighted};

@@ -162,9 +162,9 @@ pub(super) fn combine<S: Simd, const N: usize>(simd: S, x: [S::f32s; SIDE]) -> [
     let odd = (simd.sub_f32s(plus_a, minus_a), simd.sub_f32s(plus_b, minus_b));
     let mut outputs = [simd.add_f32s(x0, simd.add_f32s(even.0, even.1)); N];
     let (mut a_power, mut b_power) = (A, B);
-    for k in 1..N {
+    for (k, output) in outputs.iter_mut().enumerate().skip(1) {
         let (a, b) = if k % 2 == 0 { even } else { odd };
-        outputs[k] = fma(simd, a_power, a, simd.mul_f32s(simd.splat_f32s(b_power), b));
+        *output = fma(simd, a_power, a, simd.mul_f32s(simd.splat_f32s(b_power), b));
         (a_power, b_power) = (a_power * A, b_power * B);
     }
     outputs[N - 1] = simd.add_f32s(outputs[N - 1], last);
@@ -185,9 +185,8 @@ pub(super) fn both<S: Simd, const N: usize, const M: usize>(
         for row in 0..N {
             line[row] = values[row][column];
         }
-        let transformed = transform(line);
-        for row in 0..M {
-            half[row][column] = transformed[row];
+        for (half, value) in half.iter_mut().zip(transform(line)) {
+            half[column] = value;
         }
     }
     let mut all = [[simd.splat_f32s(0.0); M]; M];
