@@ -7,6 +7,8 @@
 //!
 //! Order of sums: for each position the sources in their order, the channels of each in blocks of at most
 //! [`CHANNEL_BLOCK`].
+//!
+//! Long: forward and input gradient are one algorithm with three loops over tiles that share its geometry.
 
 use std::ops::Range;
 
