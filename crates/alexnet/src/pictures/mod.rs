@@ -1,9 +1,5 @@
-//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`] and
-<<<<<<< HEAD
-//! [`sheet()`].
-=======
-//! [`neighbours()`].
->>>>>>> tools
+//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`],
+//! [`sheet()`] and [`neighbours()`].
 //!
 //! Each function writes one PNG file, about 1600 pixels wide, on white.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
