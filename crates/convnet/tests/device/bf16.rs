@@ -199,8 +199,11 @@ fn forward_adds_both_towers_bias_and_relu() {
             (*sum, *size) = ((*sum + bias).max(0.0), *size + bias.abs());
         }
 
-        let (x, w, b) =
-            (Guarded::of(&bench.context, &input), Guarded::of(&bench.context, &weight), Guarded::of(&bench.context, &bias));
+        let (x, w, b) = (
+            Guarded::of(&bench.context, &input),
+            Guarded::of(&bench.context, &weight),
+            Guarded::of(&bench.context, &bias),
+        );
         let (windows, terms) = (case.windows(), case.size * case.size * case.channels);
         let product = bf16::join((output_len / case.filters) as u32, case.filters as u32, terms as u32, 2);
         let finish = Finish { bias: 1, activation: 1, a: 0.0, b: 0.0 };
@@ -267,7 +270,8 @@ fn parts(
         assert_eq!(bits(first.get_or_insert_with(|| found.clone())), bits(&found), "chunks change the bits: {case:?}");
     }
     let found = first.unwrap();
-    let of_tower = |parts: &[f32]| (0..len).map(|i| parts[i..].iter().step_by(len).map(|&x| f64::from(x)).sum()).collect();
+    let of_tower =
+        |parts: &[f32]| (0..len).map(|i| parts[i..].iter().step_by(len).map(|&x| f64::from(x)).sum()).collect();
     found.chunks(product.parts as usize * len).flat_map(|parts| -> Vec<f64> { of_tower(parts) }).collect()
 }
 
