@@ -45,7 +45,7 @@ const TILE_BYTES: u32 = TILE * TILE_K * 2;
 const STAGE_BYTES: u32 = 2 * TILE_BYTES;
 
 const _: () = assert!(SHARED_BYTES <= 99 * 1024, "a block fits on every card from sm_80 on");
-const _: () = assert!(TILE == 2 * 64 && TILE == 4 * 32 && THREADS == 8 * 32, "a warp owns 64 x 32 elements");
+const _: () = assert!(TILE * TILE == THREADS / 32 * 64 * 32, "a warp owns 64 x 32 elements");
 const _: () = assert!(TILE * TILE_K == 4 * THREADS * CHUNK, "a thread copies four chunks");
 
 /// One part for all sources, which are added in order: a forward pass.
