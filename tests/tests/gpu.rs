@@ -71,7 +71,7 @@ fn train<D: Device>(net: &Net, images: &[usize], device: D) -> (Vec<Outcome>, Ve
     let steps = images.iter().enumerate();
     let outcomes = steps.map(|(i, &n)| network.train(&mut step(net, parameters, n, i)).unwrap()).collect();
     let bits = |parameter: &convnet::plan::Parameter| network.read(parameter.value).unwrap();
-    let weights = network.parameters().iter().flat_map(|parameter| bits(parameter)).map(f32::to_bits).collect();
+    let weights = network.parameters().iter().flat_map(bits).map(f32::to_bits).collect();
     (outcomes, weights)
 }
 

@@ -1,8 +1,8 @@
 //! The commands of the program.
 
-pub mod ensemble;
 pub mod bench;
 pub mod data;
+pub mod ensemble;
 pub mod eval;
 pub mod export;
 pub mod features;

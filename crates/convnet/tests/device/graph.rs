@@ -3,7 +3,7 @@
 use convnet::device::{Argument, DriverError, Event, Stream};
 use kernels_gpu::vector_add;
 
-use crate::card::{Bench, Guarded, card, skip};
+use crate::card::{Bench, Guarded, card};
 
 const LEN: usize = 3000;
 
