@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use std::io::Write;
+use std::sync::Mutex;
 
 use alexnet::nets;
 use convnet::augment::Sampler;
@@ -17,6 +18,9 @@ use dataset::Dataset;
 
 /// Losses may differ by this much, relatively: sums are rounded in another order.
 const LOSS: f64 = 1e-4;
+
+/// One test at a time: nobody may wait for a card while another thread records a graph on it.
+static CARD: Mutex<()> = Mutex::new(());
 
 fn skipped() -> bool {
     if !cuda::has_kernels() {
@@ -90,6 +94,7 @@ const STEPS: [usize; 5] = [6, 6, 5, 6, 6];
 
 #[test]
 fn mini_trains_as_on_the_processor() {
+    let _card = CARD.lock();
     if !skipped() {
         compare("mini", &STEPS);
     }
@@ -97,6 +102,7 @@ fn mini_trains_as_on_the_processor() {
 
 #[test]
 fn a_run_has_the_same_bits_every_time() {
+    let _card = CARD.lock();
     if !skipped() {
         let net = nets::load("mini", None).unwrap();
         assert!(train(&net, &STEPS, gpu()) == train(&net, &STEPS, gpu()));
@@ -106,6 +112,7 @@ fn a_run_has_the_same_bits_every_time() {
 /// The whole network of 2012, at batch 2.
 #[test]
 fn nips2012_trains_as_on_the_processor() {
+    let _card = CARD.lock();
     if !skipped() {
         compare("nips2012", &[2]);
     }
