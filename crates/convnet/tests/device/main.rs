@@ -4,7 +4,6 @@
 mod bf16;
 mod card;
 mod errors;
-mod graph;
 mod kernels;
 mod library;
 mod peer;
