@@ -9,12 +9,13 @@ use std::sync::Mutex;
 use alexnet::nets;
 use convnet::augment::Sampler;
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda;
 use convnet::net::Net;
 use convnet::ops::{Device, Step};
 use convnet::philox::words;
 use convnet::run::{Network, Outcome};
 use dataset::Dataset;
+use tests::gpu;
 
 /// Losses may differ by this much, relatively: sums are rounded in another order.
 const LOSS: f64 = 1e-4;
@@ -28,13 +29,6 @@ fn skipped() -> bool {
         let _ = writeln!(std::io::stderr(), "SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
     }
     !cuda::has_kernels()
-}
-
-fn gpu() -> Cuda {
-    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
-        cuda::simulate(1).unwrap();
-    }
-    Cuda::new(0).unwrap()
 }
 
 /// Images, labels and draws of step `index`, and the rate of the net's start; every step has another one.

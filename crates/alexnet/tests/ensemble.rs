@@ -2,28 +2,11 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
+#[path = "common/words.rs"]
+mod words;
+
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-/// Runs the program in `folder`: whether it succeeded, and all that it said.
-fn alexnet(folder: &Path, words: &str) -> (bool, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_alexnet")).current_dir(folder).args(words.split(' ')).output().unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    (output.status.success(), text)
-}
-
-fn good(folder: &Path, words: &str) -> String {
-    let (success, text) = alexnet(folder, words);
-    assert!(success, "{words}: {text}");
-    text
-}
-
-fn bad(folder: &Path, words: &str, expected: &str) {
-    let (success, text) = alexnet(folder, words);
-    assert!(!success && text.contains(expected), "{words}: {text}");
-}
+use words::{bad, good};
 
 /// The loss on the line that contains `mark`.
 fn loss(text: &str, mark: &str) -> f64 {

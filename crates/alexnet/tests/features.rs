@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
+#[path = "common/words.rs"]
+mod words;
+
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use alexnet::nets;
 use convnet::augment::{Sampler, View};
@@ -14,6 +15,7 @@ use convnet::run::Network;
 use dataset::Dataset;
 use image::RgbImage;
 use serde_json::Value;
+use words::{bad, good};
 
 const IMAGES: usize = 5;
 
@@ -62,23 +64,6 @@ fn a_layer_gives_what_the_layers_behind_it_read() {
     }
     let error = features(&mut network, "fc9").unwrap_err().to_string();
     assert!(error.contains("no layer fc9"), "{error}");
-}
-
-fn alexnet(folder: &Path, words: &str) -> (bool, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_alexnet")).current_dir(folder).args(words.split(' ')).output().unwrap();
-    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
-}
-
-fn good(folder: &Path, words: &str) -> String {
-    let (success, text) = alexnet(folder, words);
-    assert!(success, "{words}: {text}");
-    text
-}
-
-fn bad(folder: &Path, words: &str, expected: &str) {
-    let (success, text) = alexnet(folder, words);
-    assert!(!success && text.contains(expected), "{words}: {text}");
 }
 
 #[test]
