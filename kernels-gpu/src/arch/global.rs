@@ -63,3 +63,15 @@ pub unsafe fn store_u32(to: *mut u32, value: u32) {
     // SAFETY: the caller's contract.
     unsafe { asm!("st.global.u32 [{}], {};", in(reg64) to, in(reg32) value, options(nostack)) }
 }
+
+/// Writes two neighbouring floats to device memory.
+///
+/// # Safety
+/// `to` points to two floats of device memory and is aligned to 8 bytes.
+#[inline(always)]
+pub unsafe fn store_f32x2(to: *mut f32, first: f32, second: f32) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        asm!("st.global.v2.f32 [{}], {{{}, {}}};", in(reg64) to, in(reg32) first, in(reg32) second, options(nostack));
+    }
+}
