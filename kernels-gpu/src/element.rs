@@ -6,6 +6,7 @@
 //! [`width`] decides for a launch as a whole: a branch that all threads take together.
 
 use core::fmt;
+use core::str::FromStr;
 
 use crate::Argument;
 use crate::geometry::ceil_div;
@@ -38,6 +39,18 @@ impl fmt::Display for Precision {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
         })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Precision, &'static str> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            "bf16" => Ok(Precision::Bf16),
+            _ => Err("expected f32 or bf16"),
+        }
     }
 }
 

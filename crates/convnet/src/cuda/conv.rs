@@ -1,16 +1,20 @@
 //! Convolution.
 
-use kernels_gpu::conv::{FORWARD, INPUT_GRAD, INPUT_GRAD_STRIDED, WEIGHT_GRAD};
 use kernels_gpu::element::Divisor;
-use kernels_gpu::product::Product;
 use kernels_gpu::product::copy::{MAX_EXTENT, Windows};
+use kernels_gpu::{Kernels, bf16, conv};
 
 use super::Cuda;
 use super::operand::count;
-use super::product::{Launch, column_sums, finish};
+use super::product::{Launch, column_sums, finish, same};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation};
+
+const FORWARD: Kernels = Kernels { f32: conv::FORWARD, bf16: bf16::conv::FORWARD };
+const INPUT_GRAD: Kernels = Kernels { f32: conv::INPUT_GRAD, bf16: bf16::conv::INPUT_GRAD };
+const INPUT_GRAD_STRIDED: Kernels = Kernels { f32: conv::INPUT_GRAD_STRIDED, bf16: bf16::conv::INPUT_GRAD };
+const WEIGHT_GRAD: Kernels = Kernels { f32: conv::WEIGHT_GRAD, bf16: bf16::conv::WEIGHT_GRAD };
 
 /// Terms of a sum that are added in one part. Every sum of AlexNet's forward convolutions is one part; a weight gradient
 /// is cut into enough parts to fill a card.
@@ -47,6 +51,11 @@ impl Extents {
         count(op, taps * filters)?;
         let terms = count(op, taps * channels)?;
         Ok(Extents { shape, slice, outputs, inputs, terms })
+    }
+
+    /// How many elements are neighbours in images and weights.
+    fn neighbours(&self) -> [u32; 2] {
+        [self.shape.channels as u32, self.shape.filters as u32]
     }
 
     /// Windows over the inputs.
@@ -108,15 +117,15 @@ pub(super) fn forward_of(
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let sources = towers[0].inputs.len() as u32;
-        let product = Product::join(extents.outputs, filters, extents.terms, sources, extents.slice);
+        let products = cuda.join([extents.outputs, filters, extents.terms], sources, extents.slice);
         let input = cuda.sources(name, towers.iter().map(|tower| &tower.inputs[..]))?;
         let weight = cuda.sources(name, towers.iter().map(|tower| &tower.weights[..]))?;
         let bias = cuda.operand(name, towers.iter().map(|tower| tower.bias))?;
         let output = cuda.operand(name, towers.iter().map(|tower| tower.output))?;
-        let (sum_sources, bias) = (product.parts / product.slices, Some((bias, finish(op.activation))));
-        let launch = Launch::new(cuda, name, product, sum_sources, towers.len() as u32, output, bias)?;
+        let bias = Some((bias, finish(op.activation)));
+        let launch = Launch::new(cuda, name, products, towers.len() as u32, output, bias)?;
         let (bias_base, bias_at) = launch.bias();
-        let arguments = [
+        let arguments = vec![
             Argument::address(&input.base),
             Argument::value(&input.at),
             Argument::address(&weight.base),
@@ -126,13 +135,13 @@ pub(super) fn forward_of(
             Argument::address(&launch.base),
             Argument::value(&launch.at),
             Argument::value(&windows),
-            Argument::value(&product),
+            Argument::value(&products.product),
             Argument::value(&launch.finish),
         ];
         // SAFETY: the operation passed its check, so each span holds all images, weights or biases, and an output
         // overlaps nothing; parts go to scratch memory that was made for them; regions are aligned to 256 bytes; the
         // product and the windows are of one shape, whose extents were checked; grid and block are the kernel's.
-        unsafe { cuda.launch(&FORWARD, launch.grid, &arguments) }?;
+        unsafe { launch.run(cuda, &FORWARD, arguments, [&input, &weight], extents.neighbours()) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -147,16 +156,16 @@ pub(super) fn input_grad_of(
 ) -> Result<(), Error> {
     let (windows, shape) = (extents.gradient_windows(), &op.shape);
     let terms = (shape.size * shape.size * shape.filters) as u32;
-    let kernel = if shape.stride == 1 { &INPUT_GRAD } else { &INPUT_GRAD_STRIDED };
+    let kernels = if shape.stride == 1 { &INPUT_GRAD } else { &INPUT_GRAD_STRIDED };
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
-        let consumers = super::product::same(name, consumers)?;
-        let product = Product::split(extents.inputs, shape.channels as u32, terms, consumers, extents.slice);
+        let consumers = same(name, consumers)?;
+        let products = cuda.split([extents.inputs, shape.channels as u32, terms], consumers, extents.slice);
         let d_output = cuda.sources(name, sources.iter().map(|source| &source.d_outputs[..]))?;
         let weight = cuda.sources(name, sources.iter().map(|source| &source.weights[..]))?;
         let d_input = cuda.operand(name, sources.iter().map(|source| source.d_input))?;
-        let launch = Launch::new(cuda, name, product, consumers, sources.len() as u32, d_input, None)?;
-        let arguments = [
+        let launch = Launch::new(cuda, name, products, sources.len() as u32, d_input, None)?;
+        let arguments = vec![
             Argument::address(&d_output.base),
             Argument::value(&d_output.at),
             Argument::address(&weight.base),
@@ -164,10 +173,10 @@ pub(super) fn input_grad_of(
             Argument::address(&launch.base),
             Argument::value(&launch.at),
             Argument::value(&windows),
-            Argument::value(&product),
+            Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { cuda.launch(kernel, launch.grid, &arguments) }?;
+        unsafe { launch.run(cuda, kernels, arguments, [&d_output, &weight], extents.neighbours()) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -181,7 +190,7 @@ pub(super) fn weight_grad_of(
     name: &'static str,
 ) -> Result<(), Error> {
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
-    let product = Product::split(extents.terms, filters, extents.outputs, 1, extents.slice);
+    let products = cuda.split([extents.terms, filters, extents.outputs], 1, extents.slice);
     let pairs = op.towers.iter().flat_map(|tower| {
         let pairs = tower.inputs.iter().zip(&tower.d_weights);
         pairs.map(|(&input, &d_weight)| ([input], [tower.d_output], d_weight))
@@ -191,8 +200,8 @@ pub(super) fn weight_grad_of(
         let input = cuda.sources(name, pairs.iter().map(|(input, _, _)| &input[..]))?;
         let d_output = cuda.sources(name, pairs.iter().map(|(_, d_output, _)| &d_output[..]))?;
         let d_weight = cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight))?;
-        let launch = Launch::new(cuda, name, product, 1, pairs.len() as u32, d_weight, None)?;
-        let arguments = [
+        let launch = Launch::new(cuda, name, products, pairs.len() as u32, d_weight, None)?;
+        let arguments = vec![
             Argument::address(&input.base),
             Argument::value(&input.at),
             Argument::address(&d_output.base),
@@ -200,16 +209,16 @@ pub(super) fn weight_grad_of(
             Argument::address(&launch.base),
             Argument::value(&launch.at),
             Argument::value(&windows),
-            Argument::value(&product),
+            Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { cuda.launch(&WEIGHT_GRAD, launch.grid, &arguments) }?;
+        unsafe { launch.run(cuda, &WEIGHT_GRAD, arguments, [&input, &d_output], extents.neighbours()) }?;
         launch.sum_parts(cuda)?;
     }
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let d_output = cuda.operand(name, towers.iter().map(|tower| tower.d_output))?;
         let d_bias = cuda.operand(name, towers.iter().map(|tower| tower.d_bias))?;
-        column_sums(cuda, name, product, d_output, d_bias, towers.len() as u32)?;
+        column_sums(cuda, name, products, d_output, d_bias, towers.len() as u32)?;
     }
     Ok(())
 }
