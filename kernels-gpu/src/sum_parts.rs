@@ -1,8 +1,8 @@
 //! Sums of parts: the second half of every sum that is split, and bias and activation behind it.
 //!
-//! `out[i] = finish(sum over sources of round(sum over slices of part[source][slice][i]))`, both in ascending order.
-//! What one source adds is rounded to the type of `out`, because it could come from another card in that type; so is
-//! the whole.
+//! `out[i] = finish(sum over sources of (sum over slices of part[source][slice][i]))`, both in ascending order.
+//! Where there are several sources, what each adds is rounded to the type of `out`: in an input gradient it may have
+//! come from another card in that type.
 //!
 //! # Thread mapping
 //! A thread owns an element; problem `t` is row `t` of the grid.
@@ -50,7 +50,7 @@ pub struct Sum {
     pub len: u32,
     /// By elements of a row.
     pub by_columns: Divisor,
-    /// Sources of a problem.
+    /// Sources of a problem that are summed and rounded one by one.
     pub sources: u32,
     /// Parts of a source.
     pub slices: u32,
@@ -100,7 +100,7 @@ kernel! {
                     from = from.add(len);
                     slice += 1;
                 }
-                total += E::round(of_source);
+                total += if sum.sources > 1 { E::round(of_source) } else { of_source };
                 source += 1;
             }
             let (_, column) = sum.by_columns.divide(i);

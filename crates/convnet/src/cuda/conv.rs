@@ -2,19 +2,20 @@
 
 use kernels_gpu::element::Divisor;
 use kernels_gpu::product::copy::{MAX_EXTENT, Windows};
-use kernels_gpu::{Kernels, bf16, conv};
+use kernels_gpu::{bf16, conv};
 
 use super::Cuda;
 use super::operand::count;
-use super::product::{Launch, column_sums, finish, same};
+use super::product::{Launch, ProductKernels, column_sums, finish, same};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation};
 
-const FORWARD: Kernels = Kernels { f32: conv::FORWARD, bf16: bf16::conv::FORWARD };
-const INPUT_GRAD: Kernels = Kernels { f32: conv::INPUT_GRAD, bf16: bf16::conv::INPUT_GRAD };
-const INPUT_GRAD_STRIDED: Kernels = Kernels { f32: conv::INPUT_GRAD_STRIDED, bf16: bf16::conv::INPUT_GRAD };
-const WEIGHT_GRAD: Kernels = Kernels { f32: conv::WEIGHT_GRAD, bf16: bf16::conv::WEIGHT_GRAD };
+const FORWARD: ProductKernels = ProductKernels { f32: &conv::FORWARD, bf16: &bf16::conv::FORWARD };
+const INPUT_GRAD: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD, bf16: &bf16::conv::INPUT_GRAD };
+/// For a stride above 1.
+const INPUT_GRAD_STRIDED: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD_STRIDED, ..INPUT_GRAD };
+const WEIGHT_GRAD: ProductKernels = ProductKernels { f32: &conv::WEIGHT_GRAD, bf16: &bf16::conv::WEIGHT_GRAD };
 
 /// Terms of a sum that are added in one part. Every sum of AlexNet's forward convolutions is one part; a weight gradient
 /// is cut into enough parts to fill a card.
@@ -53,9 +54,9 @@ impl Extents {
         Ok(Extents { shape, slice, outputs, inputs, terms })
     }
 
-    /// How many elements are neighbours in images and weights.
-    fn neighbours(&self) -> [u32; 2] {
-        [self.shape.channels as u32, self.shape.filters as u32]
+    /// Whether what lies side by side in images and weights can be copied in chunks.
+    fn chunked(&self) -> bool {
+        [self.shape.channels, self.shape.filters].iter().all(|extent| extent.is_multiple_of(bf16::CHUNK as usize))
     }
 
     /// Windows over the inputs.
@@ -125,7 +126,7 @@ pub(super) fn forward_of(
         let bias = Some((bias, finish(op.activation)));
         let launch = Launch::new(cuda, name, products, towers.len() as u32, output, bias)?;
         let (bias_base, bias_at) = launch.bias();
-        let arguments = vec![
+        let arguments = [
             Argument::address(&input.base),
             Argument::value(&input.at),
             Argument::address(&weight.base),
@@ -141,7 +142,7 @@ pub(super) fn forward_of(
         // SAFETY: the operation passed its check, so each span holds all images, weights or biases, and an output
         // overlaps nothing; parts go to scratch memory that was made for them; regions are aligned to 256 bytes; the
         // product and the windows are of one shape, whose extents were checked; grid and block are the kernel's.
-        unsafe { launch.run(cuda, &FORWARD, arguments, [&input, &weight], extents.neighbours()) }?;
+        unsafe { launch.run(cuda, FORWARD, &arguments, [&input, &weight], extents.chunked()) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -156,7 +157,8 @@ pub(super) fn input_grad_of(
 ) -> Result<(), Error> {
     let (windows, shape) = (extents.gradient_windows(), &op.shape);
     let terms = (shape.size * shape.size * shape.filters) as u32;
-    let kernels = if shape.stride == 1 { &INPUT_GRAD } else { &INPUT_GRAD_STRIDED };
+    let (kernels, chunked) =
+        if shape.stride == 1 { (INPUT_GRAD, extents.chunked()) } else { (INPUT_GRAD_STRIDED, false) };
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
         let consumers = same(name, consumers)?;
@@ -165,7 +167,7 @@ pub(super) fn input_grad_of(
         let weight = cuda.sources(name, sources.iter().map(|source| &source.weights[..]))?;
         let d_input = cuda.operand(name, sources.iter().map(|source| source.d_input))?;
         let launch = Launch::new(cuda, name, products, sources.len() as u32, d_input, None)?;
-        let arguments = vec![
+        let arguments = [
             Argument::address(&d_output.base),
             Argument::value(&d_output.at),
             Argument::address(&weight.base),
@@ -176,7 +178,7 @@ pub(super) fn input_grad_of(
             Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { launch.run(cuda, kernels, arguments, [&d_output, &weight], extents.neighbours()) }?;
+        unsafe { launch.run(cuda, kernels, &arguments, [&d_output, &weight], chunked) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -190,7 +192,7 @@ pub(super) fn weight_grad_of(
     name: &'static str,
 ) -> Result<(), Error> {
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
-    let products = cuda.split([extents.terms, filters, extents.outputs], 1, extents.slice);
+    let products = cuda.split([extents.terms, filters, extents.outputs], 1, extents.slice).in_floats();
     let pairs = op.towers.iter().flat_map(|tower| {
         let pairs = tower.inputs.iter().zip(&tower.d_weights);
         pairs.map(|(&input, &d_weight)| ([input], [tower.d_output], d_weight))
@@ -201,7 +203,7 @@ pub(super) fn weight_grad_of(
         let d_output = cuda.sources(name, pairs.iter().map(|(_, d_output, _)| &d_output[..]))?;
         let d_weight = cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight))?;
         let launch = Launch::new(cuda, name, products, pairs.len() as u32, d_weight, None)?;
-        let arguments = vec![
+        let arguments = [
             Argument::address(&input.base),
             Argument::value(&input.at),
             Argument::address(&d_output.base),
@@ -212,7 +214,7 @@ pub(super) fn weight_grad_of(
             Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { launch.run(cuda, &WEIGHT_GRAD, arguments, [&input, &d_output], extents.neighbours()) }?;
+        unsafe { launch.run(cuda, WEIGHT_GRAD, &arguments, [&input, &d_output], extents.chunked()) }?;
         launch.sum_parts(cuda)?;
     }
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {

@@ -1,11 +1,11 @@
 //! What the launches of products share: places of sources, parts in scratch memory, and their sum.
 
-use kernels_gpu::bf16;
+use kernels_gpu::bf16::{self, conv::Entries};
 use kernels_gpu::column_sums::COLUMN_SUMS;
 use kernels_gpu::element::{Divisor, MAX_TOWERS, Offsets};
 use kernels_gpu::product::{MAX_LAYERS, MAX_SOURCES, Places, Product};
 use kernels_gpu::sum_parts::{Finish, SUM_PARTS, Sum};
-use kernels_gpu::{Kernels, Precision};
+use kernels_gpu::{Kernel, Precision};
 
 use super::Cuda;
 use super::operand::{Operand, count, wrong_type};
@@ -45,24 +45,28 @@ impl Cuda {
         Ok(Sources { base: base.unwrap_or(0), at: Places::new(at), places })
     }
 
-    /// The products of a launch, in parts of at most about `slice` terms of each source.
+    /// The products of a launch, in parts of at most about `slice` terms of each source, for an input gradient.
     pub(super) fn split(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
         let precision = self.memory.precision();
         let product = match precision {
             Precision::F32 => Product::split(m, n, k, sources, slice),
             Precision::Bf16 => bf16::split(m, n, k, sources, slice),
         };
-        Products { product, precision, written: Precision::F32, sources }
+        Products { product, precision, floats: false, sources }
     }
 
-    /// As [`Cuda::split`], for a forward pass: in one part where sums are short, or where the kernel adds all sources.
+    /// As [`Cuda::split`], but in one part where all sources together have at most `slice` terms, for a forward pass.
     pub(super) fn join(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
-        let precision = self.memory.precision();
-        let product = match precision {
-            Precision::F32 => Product::join(m, n, k, sources, slice),
-            Precision::Bf16 => bf16::join(m, n, k, sources),
-        };
-        Products { product, precision, written: precision, sources: product.parts / product.slices }
+        let products = self.split([m, n, k], sources, slice);
+        let is_short = u64::from(sources) * u64::from(k) <= u64::from(slice);
+        match products.precision {
+            Precision::F32 => {
+                let product = Product::join(m, n, k, sources, slice);
+                Products { product, sources: product.parts / product.slices, ..products }
+            }
+            Precision::Bf16 if is_short => Products { product: bf16::join(m, n, k, sources), sources: 1, ..products },
+            Precision::Bf16 => Products { sources: 1, ..products },
+        }
     }
 }
 
@@ -72,19 +76,29 @@ pub(super) struct Products {
     pub(super) product: Product,
     /// The type of the operands.
     pub(super) precision: Precision,
-    /// The type of what the kernel writes.
-    written: Precision,
+    /// Whether the kernel writes f32 even in one part.
+    floats: bool,
     /// Sources that are summed one by one.
     sources: u32,
 }
 
 impl Products {
-    fn grid(&self, problems: u32) -> [u32; 3] {
-        match self.precision {
-            Precision::F32 => self.product.grid(problems),
-            Precision::Bf16 => bf16::grid(self.product, problems),
-        }
+    /// Those of a weight gradient, whose kernels write f32.
+    pub(super) fn in_floats(self) -> Products {
+        Products { floats: true, ..self }
     }
+
+    /// The type of what the kernel writes.
+    fn written(&self) -> Precision {
+        if self.floats || self.product.parts > 1 { Precision::F32 } else { self.precision }
+    }
+}
+
+/// The kernels of an operation.
+#[derive(Clone, Copy)]
+pub(super) struct ProductKernels {
+    pub(super) f32: &'static Kernel,
+    pub(super) bf16: &'static Entries,
 }
 
 /// The number of sources of every problem, which must be one number, at most [`MAX_SOURCES`].
@@ -133,7 +147,7 @@ impl Launch {
         output: Operand,
         bias: Option<(Operand, Finish)>,
     ) -> Result<Launch, Error> {
-        let Products { product, written, .. } = products;
+        let (product, written) = (products.product, products.written());
         let layers = product.parts as usize * problems as usize;
         if layers > MAX_LAYERS as usize {
             let problem = format!("{layers} parts of sums, possible are up to {MAX_LAYERS}; use a smaller batch");
@@ -156,31 +170,33 @@ impl Launch {
         Ok(Launch { base, at, finish, products, problems, in_parts, output, bias })
     }
 
-    /// Launches the kernel of a product with `arguments`; `operands` are what it reads, `extents` the numbers of
-    /// neighbours in their rows.
+    /// Launches the kernel of a product, which reads `operands`. `chunked` says whether the shape lets bf16 be copied in
+    /// chunks.
     ///
     /// # Safety
-    /// With what bf16 adds, the arguments keep the contract of `kernels`.
+    /// The arguments keep the contract of `kernels`, except for where operands begin.
     pub(super) unsafe fn run(
         &self,
         cuda: &Cuda,
-        kernels: &'static Kernels,
-        arguments: Vec<Argument<'_>>,
+        kernels: ProductKernels,
+        arguments: &[Argument<'_>],
         operands: [&Sources; 2],
-        extents: [u32; 2],
+        chunked: bool,
     ) -> Result<(), Error> {
-        let output = if self.in_parts { None } else { Some(self.output.places()) };
-        let places = operands.into_iter().flat_map(|operand| operand.places.iter().copied());
-        let multiples = places.chain(output.into_iter().flatten()).chain(extents.map(|extent| extent as usize));
-        let chunked = u32::from(multiples.into_iter().all(|number| number.is_multiple_of(bf16::CHUNK as usize)));
-        let Products { precision, .. } = self.products;
-        let mut arguments = arguments;
-        if precision == Precision::Bf16 {
-            arguments.push(Argument::value(&chunked));
-        }
-        // SAFETY: the caller's word; chunks are taken only where all places and extents allow it, and regions are
-        // aligned to 256 bytes.
-        unsafe { cuda.launch(kernels.of(precision), self.products.grid(self.problems), &arguments) }
+        let Products { product, precision, .. } = self.products;
+        let (kernel, grid) = match precision {
+            Precision::F32 => (kernels.f32, product.grid(self.problems)),
+            Precision::Bf16 => {
+                let output = self.output.places().filter(|_| !self.in_parts);
+                let mut places = operands.iter().flat_map(|operand| operand.places.iter().copied()).chain(output);
+                let is_multiple = |place: usize| place.is_multiple_of(bf16::CHUNK as usize);
+                let (kernel, width) = kernels.bf16.of(product.n, chunked && places.all(is_multiple));
+                (kernel, width.grid(product, self.problems))
+            }
+        };
+        // SAFETY: the caller's word; the entry that copies chunks is taken only where shape and places allow it, and
+        // regions are aligned to 256 bytes; parts begin at multiples of `n` in scratch memory.
+        unsafe { cuda.launch(kernel, grid, arguments) }
     }
 
     /// Base and places of the biases; without any, something that is not read.
