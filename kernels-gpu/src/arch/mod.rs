@@ -13,7 +13,7 @@ mod matrix;
 mod shared;
 mod sync;
 
-pub use global::{F32x4, store_f32x2, store_u32};
+pub use global::{F32x4, U32x2, store_f32x2, store_u32};
 pub use index::{block_x, block_y, block_z, thread};
 pub use math::{bf16_pair, exp2_approx, fma, log2_approx, rcp_approx, rsqrt_approx};
 pub use matrix::{load_matrices, load_matrices_transposed, multiply_bf16};
