@@ -28,6 +28,7 @@ pub mod arch;
 pub mod augment;
 pub mod bf16;
 pub mod block_reduce;
+pub mod blocks;
 pub mod column_sums;
 pub mod conv;
 pub mod dropout;
@@ -53,7 +54,7 @@ pub use element::Precision;
 pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 56] = [
+pub const KERNELS: [Kernel; 59] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -72,6 +73,9 @@ pub const KERNELS: [Kernel; 56] = [
     bf16::conv::WEIGHT_GRAD_96,
     bf16::conv::WEIGHT_GRAD_128,
     bf16::conv::WEIGHT_GRAD_ANY,
+    blocks::IMAGES,
+    blocks::WEIGHTS,
+    blocks::GRADIENT,
     conv::FORWARD,
     conv::INPUT_GRAD,
     conv::INPUT_GRAD_STRIDED,

@@ -3,8 +3,8 @@
 use kernels_gpu::element::{Divisor, MAX_TOWERS, grid};
 use kernels_gpu::map_norm::{BACKWARD, FORWARD, Shape, TERMS};
 
-use super::Cuda;
 use super::operand::{arguments, count, width};
+use super::{Cuda, Scratch};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{MapNormBackward, MapNormForward, MapNormShape, Operation, UnaryShape};
@@ -53,7 +53,7 @@ pub(super) fn backward(cuda: &mut Cuda, op: &MapNormBackward, images: usize) -> 
         let pack = width(&operands, op.shape.channels);
         let shape = kernel_shape(&op.shape, pack);
         let grid = grid(n, pack, towers.len() as u32);
-        let terms = cuda.scratch(towers.len() * len * size_of::<f32>())?;
+        let terms = cuda.scratch(Scratch::Parts, towers.len() * len * size_of::<f32>())?;
         let others = [Argument::address(&terms), Argument::value(&shape), Argument::value(&n)];
         // SAFETY: as in `forward`, for gradients; scratch memory has `n` floats for each tower.
         unsafe { cuda.launch(TERMS.of(precision), grid, &arguments(&operands, &others)) }?;

@@ -5,6 +5,7 @@
 
 mod activation;
 mod augment;
+mod blocks;
 mod conv;
 mod dropout;
 mod fc;
@@ -85,8 +86,8 @@ pub struct Cuda {
     step: Step,
     /// The step, on the card.
     inputs: StepMemory,
-    /// Partial sums of split reductions; grows to the largest and stays.
-    scratch: Option<Buffer>,
+    /// For each [`Scratch`]; grows to the largest and stays.
+    scratch: [Option<Buffer>; 2],
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
@@ -112,7 +113,7 @@ impl Cuda {
         let graphs = Graphs::default();
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
-        let (step, scratch) = (Step::default(), None);
+        let (step, scratch) = (Step::default(), [None, None]);
         Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
     }
 
@@ -171,15 +172,25 @@ impl Cuda {
     }
 
     /// At least `bytes` of scratch memory; contents do not outlive the operation.
-    fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
-        if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
+    fn scratch(&mut self, what: Scratch, bytes: usize) -> Result<u64, Error> {
+        let scratch = &mut self.scratch[what as usize];
+        if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            self.scratch = None;
-            self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
+            *scratch = None;
+            *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
-        Ok(self.scratch.as_ref().map_or(0, Buffer::address))
+        Ok(scratch.as_ref().map_or(0, Buffer::address))
     }
+}
+
+/// What scratch memory is for.
+#[derive(Clone, Copy)]
+enum Scratch {
+    /// Partial sums of split reductions.
+    Parts,
+    /// A strided convolution over blocks of pixels.
+    Blocks,
 }
 
 impl Device for Cuda {

@@ -1,14 +1,14 @@
 //! What the launches of products share: places of sources, parts in scratch memory, and their sum.
 
 use kernels_gpu::bf16::{self, conv::Entries};
-use kernels_gpu::column_sums::COLUMN_SUMS;
+use kernels_gpu::column_sums::{COLUMN_SUMS, Shape};
 use kernels_gpu::element::{Divisor, MAX_TOWERS, Offsets};
 use kernels_gpu::product::{MAX_LAYERS, MAX_SOURCES, Places, Product};
 use kernels_gpu::sum_parts::{Finish, SUM_PARTS, Sum};
 use kernels_gpu::{Kernel, Precision};
 
-use super::Cuda;
 use super::operand::{Operand, count, wrong_type};
+use super::{Cuda, Scratch};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{Activation, Span};
@@ -19,6 +19,15 @@ pub(super) struct Sources {
     pub(super) at: Places,
     /// Where each begins.
     places: Vec<usize>,
+}
+
+impl Sources {
+    /// The only source of each problem.
+    pub(super) fn single(operand: &Operand) -> Sources {
+        let none = Offsets::new([0; MAX_TOWERS]);
+        let at = Places::new([operand.at, none, none, none]);
+        Sources { base: operand.base, at, places: operand.places().collect() }
+    }
 }
 
 impl Cuda {
@@ -229,34 +238,35 @@ impl Launch {
 /// Scratch memory for `len` floats of each problem: its base, and the place of each.
 fn parts(cuda: &mut Cuda, op: &'static str, len: usize, problems: u32) -> Result<(u64, Offsets), Error> {
     count(op, len * problems as usize)?;
-    let base = cuda.scratch(len * problems as usize * size_of::<f32>())?;
+    let base = cuda.scratch(Scratch::Parts, len * problems as usize * size_of::<f32>())?;
     Ok((base, Offsets::new([0, 1, 2, 3].map(|problem| if problem < problems { problem * len as u32 } else { 0 }))))
 }
 
-/// Sums of the columns of the right operand of `products`, in the same parts.
+/// Sums of the columns of matrices of `rows` by `columns`.
 pub(super) fn column_sums(
     cuda: &mut Cuda,
     op: &'static str,
-    products: Products,
+    [rows, columns]: [u32; 2],
     matrix: Operand,
     output: Operand,
     problems: u32,
 ) -> Result<(), Error> {
-    let Product { n, k, slice, parts, .. } = products.product;
-    let products = Products { product: Product { m: 1, ..products.product }, ..products };
+    let width = kernels_gpu::element::width(matrix.places().chain(output.places()).chain([columns as usize]));
+    let shape = Shape::new(rows, columns, width);
+    let parts = shape.grid(1)[1];
+    let product = Product { m: 1, n: columns, k: rows, slice: shape.slice, slices: parts, joined: 1, parts };
+    let products = Products { product, precision: matrix.precision, floats: true, sources: 1 };
     let launch = Launch::new(cuda, op, products, problems, output, None)?;
     let arguments = [
         Argument::address(&matrix.base),
         Argument::value(&matrix.at),
         Argument::address(&launch.base),
         Argument::value(&launch.at),
-        Argument::value(&k),
-        Argument::value(&n),
-        Argument::value(&slice),
+        Argument::value(&shape),
     ];
-    let grid = kernels_gpu::column_sums::grid(n, parts, problems);
     // SAFETY: the operation passed its check, so the matrix has all its rows and the output an element for each column;
-    // parts go to scratch memory that was made for them; grid, block and shared memory are the kernel's.
-    unsafe { cuda.launch(COLUMN_SUMS.of(matrix.precision), grid, &arguments) }?;
+    // parts go to scratch memory that was made for them; `width` is 4 only where places and columns allow it, and
+    // regions are aligned to 256 bytes; grid, block and shared memory are the kernel's.
+    unsafe { cuda.launch(COLUMN_SUMS.of(matrix.precision), shape.grid(problems), &arguments) }?;
     launch.sum_parts(cuda)
 }

@@ -185,6 +185,8 @@ pub fn shapes_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy, every: b
         check_conv(device, conv(13, 192, 13, 192, 3, 1, 1), own)?;
         check_conv(device, conv(13, 192, 13, 128, 3, 1, 1), own)?;
     }
+    // The first layer of a small image: over blocks of pixels in bf16.
+    check_conv(device, conv(23, 3, 5, 48, 11, 4, 2), Setup { images: 2, towers: 1, fill: Fill::Signed, ..own })?;
     check_conv(device, conv(13, 128, 13, 192, 3, 1, 1), all)?;
     check_fc(device, FcShape { inputs: 4608, outputs: 512 }, Setup { images: 3, ..all })?;
     check_fc(device, FcShape { inputs: 2048, outputs: 1000 }, Setup { images: 9, towers: 1, ..all })
