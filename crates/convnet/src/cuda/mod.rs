@@ -147,6 +147,23 @@ impl Cuda {
         Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
     }
 
+    /// How long lists of operations take on the card, one behind the other, with the step that has begun: the mean of
+    /// `repeats` runs. Two runs before them are not counted, in which graphs are recorded where there are none yet.
+    ///
+    /// # Errors
+    /// Those of the operations, and the driver's when its clock does not run.
+    pub fn time_lists(&mut self, repeats: usize, lists: &[(List, Vec<&Op>)]) -> Result<Duration, Error> {
+        let (start, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
+        let all =
+            |cuda: &mut Cuda| lists.iter().try_for_each(|(list, ops)| cuda.run_list(*list, &mut ops.iter().copied()));
+        (0..2).try_for_each(|_| all(self))?;
+        self.stream.record(&start)?;
+        (0..repeats).try_for_each(|_| all(self))?;
+        self.stream.record(&end)?;
+        end.synchronize()?;
+        Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
+    }
+
     /// Checks an operation against memory and step, and gives the number of images.
     fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
         let images = self.step.images();
