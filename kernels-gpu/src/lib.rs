@@ -52,7 +52,7 @@ pub mod vector_add;
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 29] = [
+pub const KERNELS: [Kernel; 32] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -77,9 +77,12 @@ pub const KERNELS: [Kernel; 29] = [
     map_norm::BACKWARD,
     update::UPDATE,
     conv::FORWARD,
+    conv::FORWARD_ANY,
     conv::INPUT_GRAD,
-    conv::INPUT_GRAD_STRIDED,
+    conv::INPUT_GRAD_NARROW,
+    conv::INPUT_GRAD_ANY,
     conv::WEIGHT_GRAD,
+    conv::WEIGHT_GRAD_ANY,
     sum_parts::SUM_PARTS,
     column_sums::COLUMN_SUMS,
 ];

@@ -1,13 +1,15 @@
 //! Convolution.
 
-use kernels_gpu::conv::{FORWARD, INPUT_GRAD, INPUT_GRAD_STRIDED, WEIGHT_GRAD};
+use kernels_gpu::conv::{
+    FORWARD, FORWARD_ANY, INPUT_GRAD, INPUT_GRAD_ANY, INPUT_GRAD_NARROW, WEIGHT_GRAD, WEIGHT_GRAD_ANY,
+};
 use kernels_gpu::element::Divisor;
-use kernels_gpu::product::Product;
+use kernels_gpu::product::{Product, TILE_N, TILE_N_NARROW};
 use kernels_gpu::product::copy::{MAX_EXTENT, Windows};
 
 use super::Cuda;
 use super::operand::count;
-use super::product::{Launch, column_sums, finish};
+use super::product::{Launch, Sources, column_sums, finish};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation};
@@ -98,6 +100,11 @@ pub(super) fn weight_grad(cuda: &mut Cuda, op: &ConvWeightGrad, images: usize) -
     weight_grad_of(cuda, op, &Extents::new(ConvWeightGrad::NAME, op.shape, images, SLICE)?, ConvWeightGrad::NAME)
 }
 
+/// Whether four neighbours of these operands can be copied at once.
+fn by_four(left: &Sources, right: &Sources, channels: usize, filters: usize) -> bool {
+    left.by_four && right.by_four && channels.is_multiple_of(4) && filters.is_multiple_of(4)
+}
+
 /// The forward pass, of an operation called `name`.
 pub(super) fn forward_of(
     cuda: &mut Cuda,
@@ -129,10 +136,12 @@ pub(super) fn forward_of(
             Argument::value(&product),
             Argument::value(&launch.finish),
         ];
+        let wide = by_four(&input, &weight, op.shape.channels, op.shape.filters);
+        let (kernel, tile_n) = if wide { (&FORWARD, TILE_N) } else { (&FORWARD_ANY, TILE_N_NARROW) };
         // SAFETY: the operation passed its check, so each span holds all images, weights or biases, and an output
         // overlaps nothing; parts go to scratch memory that was made for them; regions are aligned to 256 bytes; the
         // product and the windows are of one shape, whose extents were checked; grid and block are the kernel's.
-        unsafe { cuda.launch(&FORWARD, launch.grid, &arguments) }?;
+        unsafe { cuda.launch(kernel, launch.grid(tile_n), &arguments) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -147,7 +156,6 @@ pub(super) fn input_grad_of(
 ) -> Result<(), Error> {
     let (windows, shape) = (extents.gradient_windows(), &op.shape);
     let terms = (shape.size * shape.size * shape.filters) as u32;
-    let kernel = if shape.stride == 1 { &INPUT_GRAD } else { &INPUT_GRAD_STRIDED };
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
         let consumers = super::product::same(name, consumers)?;
@@ -166,8 +174,15 @@ pub(super) fn input_grad_of(
             Argument::value(&windows),
             Argument::value(&product),
         ];
+        let wide = shape.stride == 1 && by_four(&d_output, &weight, shape.channels, shape.filters);
+        let narrow = (shape.channels as u32).div_ceil(TILE_N) * TILE_N > (shape.channels as u32).div_ceil(TILE_N_NARROW) * TILE_N_NARROW;
+        let (kernel, tile_n) = match (wide, narrow) {
+            (true, false) => (&INPUT_GRAD, TILE_N),
+            (true, true) => (&INPUT_GRAD_NARROW, TILE_N_NARROW),
+            (false, _) => (&INPUT_GRAD_ANY, TILE_N_NARROW),
+        };
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { cuda.launch(kernel, launch.grid, &arguments) }?;
+        unsafe { cuda.launch(kernel, launch.grid(tile_n), &arguments) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -202,8 +217,10 @@ pub(super) fn weight_grad_of(
             Argument::value(&windows),
             Argument::value(&product),
         ];
+        let wide = by_four(&input, &d_output, op.shape.channels, op.shape.filters);
+        let (kernel, tile_n) = if wide { (&WEIGHT_GRAD, TILE_N) } else { (&WEIGHT_GRAD_ANY, TILE_N_NARROW) };
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { cuda.launch(&WEIGHT_GRAD, launch.grid, &arguments) }?;
+        unsafe { cuda.launch(kernel, launch.grid(tile_n), &arguments) }?;
         launch.sum_parts(cuda)?;
     }
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {

@@ -6,7 +6,7 @@ use kernels_gpu::product::{MAX_LAYERS, MAX_SOURCES, Places, Product};
 use kernels_gpu::sum_parts::{Finish, SUM_PARTS, Sum};
 
 use super::Cuda;
-use super::operand::{Operand, count};
+use super::operand::{Operand, count, width};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{Activation, Span};
@@ -15,6 +15,8 @@ use crate::ops::{Activation, Span};
 pub(super) struct Sources {
     pub(super) base: u64,
     pub(super) at: Places,
+    /// Whether all of them begin at multiples of four.
+    pub(super) by_four: bool,
 }
 
 impl Cuda {
@@ -26,7 +28,7 @@ impl Cuda {
     ) -> Result<Sources, Error> {
         let n_sources = same(op, problems.clone().map(<[Span]>::len))? as usize;
         let mut at = [Offsets::new([0; MAX_TOWERS]); MAX_SOURCES];
-        let mut base = None;
+        let (mut base, mut by_four) = (None, true);
         for (source, at) in at.iter_mut().enumerate().take(n_sources) {
             let operand = self.operand(op, problems.clone().map(|spans| spans[source]))?;
             let first = *base.get_or_insert(operand.base);
@@ -34,9 +36,10 @@ impl Cuda {
                 let problem = "sources in several regions, expected one".to_string();
                 return Err(Error::Unsupported { op, problem });
             }
+            by_four &= width(std::slice::from_ref(&operand), 0) == 4;
             *at = operand.at;
         }
-        Ok(Sources { base: base.unwrap_or(0), at: Places::new(at) })
+        Ok(Sources { base: base.unwrap_or(0), at: Places::new(at), by_four })
     }
 }
 
@@ -69,7 +72,6 @@ pub(super) struct Launch {
     pub(super) at: Offsets,
     /// What the product itself does behind its sums: nothing where there are parts.
     pub(super) finish: Finish,
-    pub(super) grid: [u32; 3],
     product: Product,
     sources: u32,
     problems: u32,
@@ -94,7 +96,6 @@ impl Launch {
             return Err(Error::Unsupported { op, problem });
         }
         let len = product.m as usize * product.n as usize;
-        let grid = product.grid(problems);
         let finish = bias.as_ref().map_or(Finish::NONE, |(_, finish)| *finish);
         let (base, at, finish) = if product.parts == 1 {
             (output.base, output.at, finish)
@@ -102,7 +103,12 @@ impl Launch {
             let (base, at) = parts(cuda, op, len * product.parts as usize, problems)?;
             (base, at, Finish::NONE)
         };
-        Ok(Launch { base, at, finish, grid, product, sources, problems, output, bias })
+        Ok(Launch { base, at, finish, product, sources, problems, output, bias })
+    }
+
+    /// The grid, with tiles of `tile_n` columns.
+    pub(super) fn grid(&self, tile_n: u32) -> [u32; 3] {
+        self.product.grid(self.problems, tile_n)
     }
 
     /// Base and places of the biases; without any, something that is not read.
