@@ -38,6 +38,8 @@ pub const TILE_M: u32 = 128;
 pub const TILE_N: u32 = 64;
 /// Columns of a tile for towers of 48 maps.
 pub const TILE_N_NARROW: u32 = 48;
+/// Neighbours that are copied at once.
+pub const CHUNK: u32 = 4;
 /// Terms that are added per step.
 pub const TILE_K: u32 = 8;
 /// Threads of a block.
