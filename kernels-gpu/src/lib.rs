@@ -54,7 +54,7 @@ pub use element::Precision;
 pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 59] = [
+pub const KERNELS: [Kernel; 64] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -76,10 +76,15 @@ pub const KERNELS: [Kernel; 59] = [
     blocks::IMAGES,
     blocks::WEIGHTS,
     blocks::GRADIENT,
-    conv::FORWARD,
-    conv::INPUT_GRAD,
-    conv::INPUT_GRAD_STRIDED,
-    conv::WEIGHT_GRAD,
+    conv::FORWARD_48,
+    conv::FORWARD_64,
+    conv::FORWARD_ANY,
+    conv::INPUT_GRAD_48,
+    conv::INPUT_GRAD_64,
+    conv::INPUT_GRAD_ANY,
+    conv::WEIGHT_GRAD_48,
+    conv::WEIGHT_GRAD_64,
+    conv::WEIGHT_GRAD_ANY,
     update::UPDATE,
     update::UPDATE_ROUNDED,
     activation::FORWARD.f32,

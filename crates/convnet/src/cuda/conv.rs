@@ -2,7 +2,7 @@
 
 use kernels_gpu::element::Divisor;
 use kernels_gpu::product::copy::{MAX_EXTENT, Windows};
-use kernels_gpu::{Precision, bf16, conv};
+use kernels_gpu::{Precision, bf16, conv, product};
 
 use super::Cuda;
 use super::blocks::Blocks;
@@ -14,8 +14,6 @@ use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operatio
 
 const FORWARD: ProductKernels = ProductKernels { f32: &conv::FORWARD, bf16: &bf16::conv::FORWARD };
 const INPUT_GRAD: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD, bf16: &bf16::conv::INPUT_GRAD };
-/// For a stride above 1.
-const INPUT_GRAD_STRIDED: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD_STRIDED, ..INPUT_GRAD };
 const WEIGHT_GRAD: ProductKernels = ProductKernels { f32: &conv::WEIGHT_GRAD, bf16: &bf16::conv::WEIGHT_GRAD };
 
 /// Terms of a sum that are added in one part. Every sum of AlexNet's forward convolutions is one part; a weight gradient
@@ -57,10 +55,13 @@ impl Extents {
     }
 
     /// Whether what lies side by side in images and weights can be copied in chunks.
-    fn chunked(&self) -> bool {
+    fn chunked(&self, precision: Precision) -> bool {
         let ConvShape { channels, filters, size, .. } = self.shape;
-        let is_multiple = |extent: usize| extent.is_multiple_of(bf16::CHUNK as usize);
-        is_multiple(channels) && is_multiple(filters) && size <= bf16::MAX_SIZE as usize
+        let (chunk, max_size) = match precision {
+            Precision::F32 => (product::CHUNK, MAX_EXTENT),
+            Precision::Bf16 => (bf16::CHUNK, bf16::MAX_SIZE),
+        };
+        [channels, filters].iter().all(|extent| extent.is_multiple_of(chunk as usize)) && size <= max_size as usize
     }
 
     /// Windows over the inputs.
@@ -157,7 +158,7 @@ pub(super) fn forward_of(
         // SAFETY: the operation passed its check, so each span holds all images, weights or biases, and an output
         // overlaps nothing; parts go to scratch memory that was made for them; regions are aligned to 256 bytes; the
         // product and the windows are of one shape, whose extents were checked; grid and block are the kernel's.
-        unsafe { launch.run(cuda, FORWARD, &arguments, [&input, &weight], extents.chunked()) }?;
+        unsafe { launch.run(cuda, FORWARD, &arguments, [&input, &weight], extents.chunked(products.precision)) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -172,8 +173,6 @@ pub(super) fn input_grad_of(
 ) -> Result<(), Error> {
     let (windows, shape) = (extents.gradient_windows(), &op.shape);
     let terms = (shape.size * shape.size * shape.filters) as u32;
-    let (kernels, chunked) =
-        if shape.stride == 1 { (INPUT_GRAD, extents.chunked()) } else { (INPUT_GRAD_STRIDED, false) };
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
         let consumers = same(name, consumers)?;
@@ -192,8 +191,9 @@ pub(super) fn input_grad_of(
             Argument::value(&windows),
             Argument::value(&products.product),
         ];
+        let chunked = shape.stride == 1 && extents.chunked(products.precision);
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { launch.run(cuda, kernels, &arguments, [&d_output, &weight], chunked) }?;
+        unsafe { launch.run(cuda, INPUT_GRAD, &arguments, [&d_output, &weight], chunked) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -236,7 +236,7 @@ pub(super) fn weight_grad_of(
             Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { launch.run(cuda, WEIGHT_GRAD, &arguments, [&input, &d_output], extents.chunked()) }?;
+        unsafe { launch.run(cuda, WEIGHT_GRAD, &arguments, [&input, &d_output], extents.chunked(products.precision)) }?;
         launch.sum_parts(cuda)?;
         if let Some(blocks) = &blocks {
             let d_weight = cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight))?;

@@ -1,11 +1,10 @@
 //! What the launches of products share: places of sources, parts in scratch memory, and their sum.
 
-use kernels_gpu::bf16::{self, conv::Entries};
 use kernels_gpu::column_sums::{COLUMN_SUMS, Shape};
 use kernels_gpu::element::{Divisor, MAX_TOWERS, Offsets};
-use kernels_gpu::product::{MAX_LAYERS, MAX_SOURCES, Places, Product};
+use kernels_gpu::product::{CHUNK, MAX_LAYERS, MAX_SOURCES, Places, Product};
 use kernels_gpu::sum_parts::{Finish, SUM_PARTS, Sum};
-use kernels_gpu::{Kernel, Precision};
+use kernels_gpu::{Precision, bf16, conv};
 
 use super::operand::{Operand, count, wrong_type};
 use super::{Cuda, Scratch};
@@ -102,8 +101,8 @@ impl Products {
 /// The kernels of an operation.
 #[derive(Clone, Copy)]
 pub(super) struct ProductKernels {
-    pub(super) f32: &'static Kernel,
-    pub(super) bf16: &'static Entries,
+    pub(super) f32: &'static conv::Entries,
+    pub(super) bf16: &'static bf16::conv::Entries,
 }
 
 /// The number of sources of every problem, which must be one number, at most [`MAX_SOURCES`].
@@ -175,8 +174,8 @@ impl Launch {
         Ok(Launch { base, at, finish, products, problems, in_parts, output, bias })
     }
 
-    /// Launches the kernel of a product, which reads `operands`. `chunked` says whether the shape lets bf16 be copied in
-    /// chunks.
+    /// Launches the kernel of a product, which reads `operands`. `chunked` says whether the shape lets neighbours be copied
+    /// in chunks.
     ///
     /// # Safety
     /// The arguments keep the contract of `kernels`, except for where operands begin.
@@ -189,13 +188,19 @@ impl Launch {
         chunked: bool,
     ) -> Result<(), Error> {
         let Products { product, precision, .. } = self.products;
+        let begin_at = |chunk: u32| {
+            let mut places = operands.iter().flat_map(|operand| &operand.places);
+            places.all(|place| place.is_multiple_of(chunk as usize))
+        };
         let (kernel, grid) = match precision {
-            Precision::F32 => (kernels.f32, product.grid(self.problems)),
+            Precision::F32 => {
+                let (kernel, tile_n) = kernels.f32.of(product.n, chunked && begin_at(CHUNK));
+                (kernel, product.grid(self.problems, tile_n))
+            }
             Precision::Bf16 => {
-                let output = self.output.places().filter(|_| !self.in_parts);
-                let mut places = operands.iter().flat_map(|operand| operand.places.iter().copied()).chain(output);
-                let is_multiple = |place: usize| place.is_multiple_of(bf16::CHUNK as usize);
-                let (kernel, width) = kernels.bf16.of(product.n, chunked && places.all(is_multiple));
+                let mut output = self.output.places().filter(|_| !self.in_parts);
+                let output = output.all(|place| place.is_multiple_of(bf16::CHUNK as usize));
+                let (kernel, width) = kernels.bf16.of(product.n, chunked && begin_at(bf16::CHUNK) && output);
                 (kernel, width.grid(product, self.problems))
             }
         };
