@@ -2,12 +2,17 @@
 //!
 //! Long: one place for the arguments of all commands.
 
+mod show;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
+use crate::pictures;
+
+pub use show::{Show, ShowArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +47,8 @@ pub enum Command {
     Features(FeaturesArgs),
     /// Find the training images that are nearest to pictures in the last hidden layer
     Similar(SimilarArgs),
+    /// Draw what a network has learnt: kernels, curves, predictions, confusion
+    Show(ShowArgs),
     /// Average what several networks say
     Ensemble(EnsembleArgs),
     /// Write a contest's text file: five labels for each image
@@ -98,7 +105,7 @@ pub struct DataArgs {
     /// A folder with train/CLASS and val/CLASS, or a packed set
     pub data: PathBuf,
     /// The picture with the mean image and training images
-    #[arg(long, value_name = "PNG", default_value = "data.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "data.png", value_parser = picture)]
     pub out: PathBuf,
 }
 
@@ -314,7 +321,7 @@ pub struct SimilarArgs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The picture: each image, and its neighbours
-    #[arg(long, value_name = "PNG", default_value = "similar.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "similar.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -374,7 +381,7 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The picture with images and labels
-    #[arg(long, value_name = "PNG", default_value = "predictions.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "predictions.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -434,6 +441,15 @@ pub struct ImportArgs {
     /// The checkpoint [default: NET.imported.safetensors]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// A picture's file; the end of its name is its format.
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match pictures::Format::of(&path) {
+        Some(_) => Ok(path),
+        None => Err("expected a name that ends in .png or .svg".to_string()),
+    }
 }
 
 fn positive(text: &str) -> Result<usize, String> {

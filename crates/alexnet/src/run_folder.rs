@@ -169,7 +169,7 @@ pub fn checkpoint_in(path: &Path, names: [&str; 2]) -> Result<PathBuf> {
     }
 }
 
-/// The newest run in `runs/`: its best checkpoint, or the last one if no epoch is done.
+/// The newest run in `runs/`.
 ///
 /// # Errors
 /// When there is none.
@@ -177,12 +177,9 @@ pub fn newest() -> Result<PathBuf> {
     let runs = fs::read_dir(RUNS).into_iter().flatten().flatten().map(|entry| entry.path());
     let with_checkpoint = runs.filter(|run| run.join(LAST).exists());
     let newest = with_checkpoint.max_by_key(|run| checkpoint::modified(&run.join(LAST)));
-    match newest {
-        Some(run) => checkpoint_in(&run, [BEST, LAST]),
-        None => {
-            bail!("there is no trained network in {RUNS}/; train one ({} train) or give --model", console::program())
-        }
-    }
+    newest.with_context(|| {
+        format!("there is no trained network in {RUNS}/; train one ({} train) or name one", console::program())
+    })
 }
 
 /// The name of the checkpoint after so many epochs.

@@ -18,8 +18,8 @@ use crate::console::{self, Progress, percent, quoted, say, thousands};
 use crate::interrupt::{self, Interrupt};
 use crate::run_folder::{self, LAST, RunFolder, STATISTICS};
 use crate::skips::Skips;
-use crate::training::{self, Ending, Options, Parts, Run, Schedule};
-use crate::{describe, device};
+use crate::training::{Ending, Options, Parts, Run, Schedule};
+use crate::{describe, device, inside};
 
 /// Runs the command.
 ///
@@ -228,7 +228,7 @@ fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
         say(format_args!("  {program} train --resume {run}"));
     }
     say(format_args!("  {program} eval --model {run} --crops 10"));
-    if let Some(image) = training::example(data, folder.path()) {
+    if let Some(image) = inside::example(data, folder.path()) {
         say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
     }
 }
