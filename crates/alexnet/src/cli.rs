@@ -12,7 +12,7 @@ use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
 use crate::pictures;
 
-pub use show::{Show, ShowArgs, ShowCheckpointArgs, ShowImagesArgs};
+pub use show::{ReportArgs, Show, ShowArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,6 +21,7 @@ Examples:
   alexnet train --resume runs/mini-1    go on where a run stopped
   alexnet eval --crops 10               measure the newest run as the paper does
   alexnet predict photo.jpg             five labels for a picture
+  alexnet report                        the newest run as one HTML file
   alexnet export                        the newest network as ONNX
   alexnet prepare DIR --out data/mine   pack DIR/train and DIR/val for fast training
   alexnet net nips2012                  the layers of the 2012 network";
@@ -49,6 +50,8 @@ pub enum Command {
     Similar(SimilarArgs),
     /// Draw what a network has learnt: kernels, curves, predictions, confusion
     Show(ShowArgs),
+    /// Write a run as one HTML file: curves, kernels, predictions, confusion, neighbours, settings
+    Report(ReportArgs),
     /// Average what several networks say
     Ensemble(EnsembleArgs),
     /// Write a contest's text file: five labels for each image
@@ -180,8 +183,8 @@ Examples:
   alexnet train --net my-net.toml --lr 0.005 --seed 7 --out runs/slow
   alexnet train --resume runs/slow --epochs 40
 
-A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, curves.png,
-filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
+A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, events for TensorBoard,
+curves.png, filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
 pub struct TrainArgs {
     /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg, or what prepare made of it [default: the embedded demo set]
     #[arg(long, value_name = "DIR")]

@@ -1,4 +1,4 @@
-//! Arguments of `alexnet show`.
+//! Arguments of `alexnet show` and `alexnet report`.
 
 use std::path::PathBuf;
 
@@ -57,6 +57,30 @@ pub struct ShowImagesArgs {
     pub data: Option<PathBuf>,
     /// The picture [default: WHAT.png]
     #[arg(long, value_name = "PNG|SVG", value_parser = picture)]
+    pub out: Option<PathBuf>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `alexnet report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet report
+  alexnet report runs/mini-1 --out mini.html
+
+The file has all that it shows inside and asks nothing of the network: curves, layers, kernels, predictions,
+confusion and neighbours of the run's best network, settings and environment.")]
+pub struct ReportArgs {
+    /// A run's folder, or one of its checkpoints [default: the newest run in runs/]
+    #[arg(value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// Folder or packed set with the same classes [default: that of the training]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The file [default: RUN/report.html]
+    #[arg(long, value_name = "HTML")]
     pub out: Option<PathBuf>,
     /// Where to compute.
     #[command(flatten)]

@@ -19,7 +19,7 @@ use crate::interrupt::{self, Interrupt};
 use crate::run_folder::{self, LAST, RunFolder, STATISTICS};
 use crate::skips::Skips;
 use crate::training::{Ending, Options, Parts, Run, Schedule};
-use crate::{describe, device, inside};
+use crate::{describe, device, environment, inside};
 
 /// Runs the command.
 ///
@@ -128,6 +128,7 @@ impl Start {
             "classes": data.classes.len(),
             "settings": settings,
             "device": device,
+            "environment": environment::describe(),
             "steps": state.position.steps,
         }));
     }
@@ -222,12 +223,13 @@ fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
             best + 1
         ));
     }
-    say(format_args!("run folder: {} (pictures, log.jsonl, checkpoints)", folder.path().display()));
+    say(format_args!("run folder: {} (pictures, log.jsonl, TensorBoard events, checkpoints)", folder.path().display()));
     say("next:");
     if matches!(ending, Ending::Steps | Ending::Interrupt) {
         say(format_args!("  {program} train --resume {run}"));
     }
     say(format_args!("  {program} eval --model {run} --crops 10"));
+    say(format_args!("  {program} report {run}"));
     if let Some(image) = inside::example(data, folder.path()) {
         say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
     }

@@ -1,6 +1,7 @@
 //! Looking inside: what the pictures of a run, `show` and `report` are drawn from.
 
 mod confusion;
+mod hidden;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use crate::evaluate::{self, Classifier};
 use crate::pictures::{EpochPoint, Filter, Prediction};
 
 pub use confusion::{Confusion, Mistake};
+pub use hidden::{Search, extract, last_hidden};
 
 /// Images in a picture of predictions, as in the paper's figure 4.
 const SHOWN: usize = 8;

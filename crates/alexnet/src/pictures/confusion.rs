@@ -15,8 +15,9 @@ const SIDE: u32 = 1000;
 const CELL: u32 = 64;
 /// Cells from this size have their share as text and their class as a name.
 const LABELLED: u32 = 22;
-/// The space for names, above for numbers, and to the right for errors.
-const NAMES: u32 = 300;
+/// The most space for names, the space beside them, above for numbers, and to the right for errors.
+const NAME_ROOM: f32 = 300.0;
+const NAME_GAP: u32 = 46;
 const NUMBERS: u32 = 62;
 const ERRORS: u32 = 110;
 
@@ -37,10 +38,12 @@ pub fn confusion(confusion: &Confusion, path: &Path) -> Result<(), Error> {
     }
     let cell = (SIDE / classes).clamp(1, CELL);
     let (side, labelled) = (cell * classes, cell >= LABELLED);
-    let (left, top) = if labelled { (MARGIN + NAMES, MARGIN + NUMBERS) } else { (MARGIN, MARGIN + NUMBERS) };
+    let names = if labelled { name_width(confusion) } else { 0 };
+    let (left, top) = (MARGIN + names, MARGIN + NUMBERS);
     let right = if labelled { ERRORS } else { 0 };
-    let mut canvas = Drawing::new((left + side + right + MARGIN).into(), (top + side + MARGIN).into(), path)?;
     let title = "rows: true class; columns: most probable class";
+    let width = (left + side + right).max(MARGIN + text::width(title, TITLE) as u32) + MARGIN;
+    let mut canvas = Drawing::new(width.into(), (top + side + MARGIN).into(), path)?;
     canvas.text(title, (MARGIN as f32, (MARGIN + 14) as f32), Align::Left, TITLE);
     let corner = |truth: usize, class: usize| {
         (i64::from(left) + class as i64 * i64::from(cell), i64::from(top) + truth as i64 * i64::from(cell))
@@ -66,7 +69,7 @@ pub fn confusion(confusion: &Confusion, path: &Path) -> Result<(), Error> {
             let names = (left - 10) as f32;
             let number = format!("{}", truth + 1);
             canvas.text(&number, (names, NUMBER.baseline(y)), Align::Right, NUMBER);
-            let name = text::fit(&confusion.classes[truth], NAME, (NAMES - 50) as f32);
+            let name = text::fit(&confusion.classes[truth], NAME, NAME_ROOM);
             canvas.text(&name, (names - 34.0, NAME.baseline(y)), Align::Right, NAME);
             let above = (x + (truth as u32 * cell) as f32, (top - 9) as f32);
             canvas.text(&number, above, Align::Center, NUMBER);
@@ -81,6 +84,12 @@ pub fn confusion(confusion: &Confusion, path: &Path) -> Result<(), Error> {
         canvas.text("error", at, Align::Right, NUMBER);
     }
     canvas.save(path)
+}
+
+/// The space for the names and numbers of the rows.
+fn name_width(confusion: &Confusion) -> u32 {
+    let widest = confusion.classes.iter().map(|name| text::width(name, NAME).min(NAME_ROOM)).fold(0.0, f32::max);
+    widest as u32 + NAME_GAP
 }
 
 fn middle((x, y): (i64, i64), cell: u32) -> (f32, f32) {
@@ -112,10 +121,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for classes in [3, 20, 300] {
             let path = folder.path().join("c.png");
-            confusion(&sample(classes), &path).unwrap();
+            let sample = sample(classes);
+            confusion(&sample, &path).unwrap();
             let drawn = image::open(&path).unwrap().to_rgb8();
             let cell = (SIDE / classes as u32).clamp(1, CELL);
-            let left = if cell >= LABELLED { MARGIN + NAMES } else { MARGIN };
+            let left = MARGIN + if cell >= LABELLED { name_width(&sample) } else { 0 };
             // Beside the text in the middle of a cell.
             let color = |truth: u32, class: u32| *drawn.get_pixel(left + class * cell, MARGIN + NUMBERS + truth * cell);
             assert_eq!(color(1, 1), shade(BLUE, 0.75), "{classes}");

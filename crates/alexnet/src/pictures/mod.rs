@@ -34,6 +34,8 @@ pub use neighbours::neighbours;
 pub use predictions::{Prediction, most_predictions, predictions};
 pub use sheet::sheet;
 
+pub(crate) use output::png;
+
 /// The most pixels a picture may have: 300 predictions or 80,000 small filters.
 pub const MAX_PIXELS: u64 = 1 << 26;
 
