@@ -70,16 +70,16 @@ fn a_browser_draws_it() {
     fs::write(&path, watched(&page)).unwrap();
     let dom = dump(&browser, place.path("profile").as_path(), &path);
     let seen = dom.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split("</pre>").next());
-    let seen: Value = serde_json::from_str(&seen.unwrap_or_else(|| panic!("the page is not drawn: {dom}"))).unwrap();
+    let seen: Value = serde_json::from_str(seen.unwrap_or_else(|| panic!("the page is not drawn: {dom}"))).unwrap();
     assert_eq!(seen["errors"], serde_json::json!([]));
-    assert_eq!(seen["charts"], serde_json::json!(["loss", "error", "steps", "rate", "speed"]));
-    assert_eq!(seen["lines"], serde_json::json!([2, 3, 1, 1, 1]));
+    assert_eq!(seen["charts"], serde_json::json!(["loss", "error", "steps", "rate", "speed", "wait"]));
+    assert_eq!(seen["lines"], serde_json::json!([2, 3, 1, 1, 1, 1]));
     let text = |key: &str| seen[key].as_str().unwrap().to_string();
     // The pointer is at the left end, then the cursor goes one to the right.
     assert!(text("pointed").starts_with("epoch 1training"), "{seen}");
     assert!(text("moved").starts_with("epoch 2training"), "{seen}");
     let cell = text("cell");
-    assert!(cell.starts_with("R&amp;D \"&lt;b&gt;") && cell.contains(" of 8 ("), "{seen}");
+    assert!(cell.starts_with("R&amp;D \"&lt;b&gt;taken forapple") && cell.contains(" of 8 ("), "{seen}");
     assert!(seen["coloured"].as_u64().unwrap() > 1000, "{seen}");
     assert_eq!(seen["broken"], 0);
     assert_eq!(seen["overflow"], false);

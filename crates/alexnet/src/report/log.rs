@@ -50,9 +50,9 @@ impl Log {
         points.chunks(group).map(mean).collect()
     }
 
-    /// Epoch, and images per second in it.
-    pub fn speeds(&self) -> Vec<(f64, f64)> {
-        let point = |line: &Value| Some((line["epoch"].as_f64()?, line["images_per_second"].as_f64()?));
+    /// Epoch, and the number of this name that it has in the log.
+    pub fn of_epochs(&self, field: &str) -> Vec<(f64, f64)> {
+        let point = |line: &Value| Some((line["epoch"].as_f64()?, line[field].as_f64()?));
         self.epochs.iter().filter_map(point).collect()
     }
 }
@@ -82,7 +82,8 @@ mod tests {
         assert_eq!(log.starts.len(), 2);
         assert_eq!(log.losses(9), [(20.0, 2.0), (40.0, 1.0), (60.0, 0.5), (80.0, 0.25)]);
         assert_eq!(log.losses(3), [(40.0, 1.5), (80.0, 0.375)]);
-        assert_eq!(log.speeds(), [(1.0, 9.5)]);
+        assert_eq!(log.of_epochs("images_per_second"), [(1.0, 9.5)]);
+        assert!(log.of_epochs("data_wait").is_empty());
         assert!(Log::read(&folder.path().join("nowhere")).losses(5).is_empty());
     }
 }

@@ -105,7 +105,8 @@ impl Report<'_> {
         json!({
             "epochs": self.history,
             "losses": self.log.losses(STEP_POINTS),
-            "speeds": self.log.speeds(),
+            "speeds": self.log.of_epochs("images_per_second"),
+            "waits": self.log.of_epochs("data_wait"),
             "classes": self.confusion.classes,
             "confusion": rows,
         })

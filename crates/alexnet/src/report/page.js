@@ -15,10 +15,12 @@
     it.className = className;
     return parent.appendChild(it);
   };
+  const stepOf = (range, most) => {
+    const power = 10 ** Math.floor(Math.log10(range / most));
+    return power * ([1, 2, 5].find((it) => range / (it * power) <= most) || 10);
+  };
   const ticks = (low, high, most) => {
-    const power = 10 ** Math.floor(Math.log10((high - low) / most));
-    const step = power * ([1, 2, 5, 10].find((it) => (high - low) / (it * power) <= most) || 10);
-    const all = [];
+    const step = stepOf(high - low, most), all = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) all.push(+(i * step).toPrecision(12));
     return all;
   };
@@ -42,13 +44,17 @@
     const ys = series.flatMap((it) => it.points.map(([, y]) => scale(y)));
     let [low, high] = [Math.min(...ys), Math.max(...ys)];
     if (!log && low > 0 && low < 0.7 * high) low = 0;
-    if (high - low < 1e-9) [low, high] = log ? [low - 1, high + 1] : [low - 0.05 * Math.abs(low || 10), high + 0.05 * Math.abs(high || 10)];
-    if (log) [low, high] = [Math.floor(low + 1e-9), Math.ceil(high - 1e-9)];
+    if (high - low < 1e-9) {
+      const margin = log ? 1 : 0.05 * Math.abs(high || 10);
+      [low, high] = [low - margin, high + margin];
+    }
+    const unit = log ? 1 : stepOf(high - low, 5);
+    [low, high] = [Math.floor(low / unit + 1e-9) * unit, Math.ceil(high / unit - 1e-9) * unit];
     const [first, last] = [Math.min(xs[0], id === "steps" ? 0 : 1), Math.max(xs[xs.length - 1], xs[0] + 1)];
     const px = (x) => LEFT + ((x - first) / (last - first)) * (W - LEFT - RIGHT);
     const py = (y) => H - BOTTOM - ((scale(y) - low) / (high - low)) * (H - TOP - BOTTOM);
 
-    const levels = log ? ticks(low, high, 6).filter(Number.isInteger).map((it) => 10 ** it) : ticks(low, high, 5);
+    const levels = log ? ticks(low, high, 6).filter(Number.isInteger).map((it) => 10 ** it) : ticks(low, high, 6);
     for (const level of levels) {
       svgTag(svg, "line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: py(level), y2: py(level) });
       svgTag(svg, "text", { x: LEFT - 7, y: py(level) + 4, "text-anchor": "end" }).textContent = short(level);
@@ -105,16 +111,18 @@
   const of = (name, field, color, factor = 1) => ({
     name, color, points: data.epochs.map((it, index) => [index + 1, it[field] === null ? null : it[field] * factor]),
   });
-  const digits = (count, unit = "") => (value) => value.toFixed(count) + unit;
+  const digits = (count) => (value) => value.toFixed(count);
   chart("loss", "loss (cross-entropy, nats)", "epoch",
     [of("training", "train_loss", "blue"), of("validation", "val_loss", "orange")], { format: digits(3) });
-  chart("error", "error (%)", "epoch",
+  chart("error", "error (%): top-1, and top-5 in validation", "epoch",
     [of("training", "train_top1", "blue", 100), of("validation", "val_top1", "orange", 100),
-      of("validation top-5", "val_top5", "green", 100)], { format: digits(1, " %") });
+      of("top-5", "val_top5", "green", 100)], { format: digits(1) });
   chart("steps", "training loss over steps", "step", [{ name: "loss", color: "blue", points: data.losses }], { format: digits(3) });
   chart("rate", "learning rate of weights", "epoch", [of("rate", "rate", "blue")], { log: true });
   chart("speed", "images per second in training", "epoch", [{ name: "images/s", color: "blue", points: data.speeds }],
     { format: (value) => Math.round(value).toLocaleString("en") });
+  chart("wait", "waiting for images (% of the time)", "epoch",
+    [{ name: "wait", color: "orange", points: data.waits.map(([x, y]) => [x, 100 * y]) }], { format: digits(1) });
 
   // The confusion matrix: cells as dark as their share of the row.
   const canvas = document.querySelector(".matrix canvas"), said = document.querySelector(".matrix .readout");

@@ -53,7 +53,8 @@ fn section(id: &str, title: &str, note: &str, body: &str) -> String {
 
 /// Empty figures, which the script fills.
 pub(super) fn curves() -> String {
-    let figures = ["loss", "error", "steps", "rate", "speed"].map(|id| format!("<figure id=\"{id}\"></figure>\n"));
+    let figures =
+        ["loss", "error", "steps", "rate", "speed", "wait"].map(|id| format!("<figure id=\"{id}\"></figure>\n"));
     let note = "Point at a curve, or give it the focus and use the arrow keys, to read its values.";
     section("curves", "Curves", note, &format!("<div class=\"charts\">\n{}</div>\n", figures.concat()))
 }
