@@ -143,16 +143,17 @@
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.font = font;
     context.textBaseline = "middle";
-    context.fillStyle = color("panel");
+    const [panel, right, wrong, muted, ink] = ["panel", "blue", "orange", "muted", "ink"].map(color);
+    context.fillStyle = panel;
     context.fillRect(names, top, cell * n, cell * n);
-    const [right, wrong, muted, ink] = ["blue", "orange", "muted", "ink"].map(color);
     confusion.forEach((row, truth) => row.forEach(([guess, count]) => {
-      context.globalAlpha = Math.sqrt(count / totals[truth]);
+      const share = count / totals[truth];
+      context.globalAlpha = Math.sqrt(share);
       context.fillStyle = truth === guess ? right : wrong;
       context.fillRect(names + guess * cell, top + truth * cell, cell, cell);
       context.globalAlpha = 1;
       if (cell < 30) return;
-      context.fillStyle = ink;
+      context.fillStyle = share > 0.5 ? panel : ink;
       context.textAlign = "center";
       context.fillText(count, names + (guess + 0.5) * cell, top + (truth + 0.5) * cell);
     }));
