@@ -28,6 +28,7 @@ pub mod arch;
 pub mod augment;
 pub mod bf16;
 pub mod block_reduce;
+pub mod blocks;
 pub mod column_sums;
 pub mod conv;
 pub mod dropout;
@@ -49,39 +50,70 @@ pub mod sum_parts;
 pub mod update;
 pub mod vector_add;
 
-pub use kernel::{Argument, Kernel, Kind, Parameter};
+pub use element::Precision;
+pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 29] = [
+pub const KERNELS: [Kernel; 59] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
     gemm::GEMM_NAIVE,
     gemm::GEMM_TILED,
     gemm_bf16::GEMM_BF16,
-    bf16::conv::FORWARD,
-    bf16::conv::INPUT_GRAD,
-    bf16::conv::WEIGHT_GRAD,
-    activation::FORWARD,
-    activation::BACKWARD,
-    pool::FORWARD,
-    pool::BACKWARD,
-    dropout::DROPOUT,
-    softmax::FORWARD,
-    softmax::BACKWARD,
-    augment::AUGMENT,
-    lrn::FORWARD,
-    lrn::BACKWARD,
-    map_norm::FORWARD,
-    map_norm::TERMS,
-    map_norm::BACKWARD,
-    update::UPDATE,
+    bf16::conv::FORWARD_48,
+    bf16::conv::FORWARD_96,
+    bf16::conv::FORWARD_128,
+    bf16::conv::FORWARD_ANY,
+    bf16::conv::INPUT_GRAD_48,
+    bf16::conv::INPUT_GRAD_96,
+    bf16::conv::INPUT_GRAD_128,
+    bf16::conv::INPUT_GRAD_ANY,
+    bf16::conv::WEIGHT_GRAD_48,
+    bf16::conv::WEIGHT_GRAD_96,
+    bf16::conv::WEIGHT_GRAD_128,
+    bf16::conv::WEIGHT_GRAD_ANY,
+    blocks::IMAGES,
+    blocks::WEIGHTS,
+    blocks::GRADIENT,
     conv::FORWARD,
     conv::INPUT_GRAD,
     conv::INPUT_GRAD_STRIDED,
     conv::WEIGHT_GRAD,
-    sum_parts::SUM_PARTS,
-    column_sums::COLUMN_SUMS,
+    update::UPDATE,
+    update::UPDATE_ROUNDED,
+    activation::FORWARD.f32,
+    activation::FORWARD.bf16,
+    activation::BACKWARD.f32,
+    activation::BACKWARD.bf16,
+    pool::FORWARD.f32,
+    pool::FORWARD.bf16,
+    pool::BACKWARD.f32,
+    pool::BACKWARD.bf16,
+    pool::BACKWARD_CELLS.f32,
+    pool::BACKWARD_CELLS.bf16,
+    dropout::DROPOUT.f32,
+    dropout::DROPOUT.bf16,
+    softmax::FORWARD.f32,
+    softmax::FORWARD.bf16,
+    softmax::BACKWARD.f32,
+    softmax::BACKWARD.bf16,
+    augment::AUGMENT.f32,
+    augment::AUGMENT.bf16,
+    lrn::FORWARD.f32,
+    lrn::FORWARD.bf16,
+    lrn::BACKWARD.f32,
+    lrn::BACKWARD.bf16,
+    map_norm::FORWARD.f32,
+    map_norm::FORWARD.bf16,
+    map_norm::TERMS.f32,
+    map_norm::TERMS.bf16,
+    map_norm::BACKWARD.f32,
+    map_norm::BACKWARD.bf16,
+    sum_parts::SUM_PARTS.f32,
+    sum_parts::SUM_PARTS.bf16,
+    column_sums::COLUMN_SUMS.f32,
+    column_sums::COLUMN_SUMS.bf16,
 ];
 
 /// With `panic=immediate-abort` a panic is an inline `trap` and this is never called.

@@ -192,6 +192,7 @@ pub(super) fn settings(report: &Report) -> String {
         ("epochs", settings.epochs.to_string()),
         ("schedule", settings.schedule.clone()),
         ("first rate", rate.to_string()),
+        ("precision", settings.precision.to_string()),
         ("momentum, decay", format!("{}, {}", net.training.momentum, net.training.decay)),
     ];
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);

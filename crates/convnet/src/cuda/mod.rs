@@ -5,6 +5,7 @@
 
 mod activation;
 mod augment;
+mod blocks;
 mod conv;
 mod dropout;
 mod fc;
@@ -35,6 +36,8 @@ use crate::ops::{
 use graphs::Graphs;
 use memory::Memory;
 use step::StepMemory;
+
+pub use kernels_gpu::Precision;
 
 /// The kernels that were there when this was built: (architecture, PTX).
 const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
@@ -83,8 +86,8 @@ pub struct Cuda {
     step: Step,
     /// The step, on the card.
     inputs: StepMemory,
-    /// Partial sums of split reductions; grows to the largest and stays.
-    scratch: Option<Buffer>,
+    /// For each [`Scratch`]; grows to the largest and stays.
+    scratch: [Option<Buffer>; 2],
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
@@ -94,11 +97,12 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// The card with this number.
+    /// The card with this number, to compute in `precision`: [`Region::Work`], and the weights that products read, are
+    /// of that type; the other regions are f32. What is written is rounded to nearest.
     ///
     /// # Errors
     /// [`Error::Driver`], and [`Error::NoKernels`] when this was built without kernels.
-    pub fn new(ordinal: u32) -> Result<Cuda, Error> {
+    pub fn new(ordinal: u32, precision: Precision) -> Result<Cuda, Error> {
         let context = Context::new(ordinal)?;
         let module = Module::load(&context, &kernels()?)?;
         let mut functions = HashMap::new();
@@ -107,9 +111,9 @@ impl Cuda {
         }
         let stream = Arc::new(Stream::new(&context)?);
         let graphs = Graphs::default();
-        let memory = Memory::new(&context)?;
+        let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
-        let (step, scratch) = (Step::default(), None);
+        let (step, scratch) = (Step::default(), [None, None]);
         Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
     }
 
@@ -119,6 +123,11 @@ impl Cuda {
     /// Those of the driver.
     pub fn name(&self) -> Result<String, Error> {
         Ok(self.context.name()?)
+    }
+
+    /// The type of activations, their gradients, and of the weights that products read.
+    pub fn precision(&self) -> Precision {
+        self.memory.precision()
     }
 
     /// How long an operation takes on the card: the mean of `repeats` runs, one behind the other, after one that is not
@@ -163,15 +172,25 @@ impl Cuda {
     }
 
     /// At least `bytes` of scratch memory; contents do not outlive the operation.
-    fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
-        if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
+    fn scratch(&mut self, what: Scratch, bytes: usize) -> Result<u64, Error> {
+        let scratch = &mut self.scratch[what as usize];
+        if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            self.scratch = None;
-            self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
+            *scratch = None;
+            *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
-        Ok(self.scratch.as_ref().map_or(0, Buffer::address))
+        Ok(scratch.as_ref().map_or(0, Buffer::address))
     }
+}
+
+/// What scratch memory is for.
+#[derive(Clone, Copy)]
+enum Scratch {
+    /// Partial sums of split reductions.
+    Parts,
+    /// A strided convolution over blocks of pixels.
+    Blocks,
 }
 
 impl Device for Cuda {
