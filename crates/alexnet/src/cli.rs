@@ -2,12 +2,17 @@
 //!
 //! Long: one place for the arguments of all commands.
 
+mod show;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
+use crate::pictures;
+
+pub use show::{ReportArgs, Show, ShowArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +21,7 @@ Examples:
   alexnet train --resume runs/mini-1    go on where a run stopped
   alexnet eval --crops 10               measure the newest run as the paper does
   alexnet predict photo.jpg             five labels for a picture
+  alexnet report                        the newest run as one HTML file
   alexnet export                        the newest network as ONNX
   alexnet prepare DIR --out data/mine   pack DIR/train and DIR/val for fast training
   alexnet net nips2012                  the layers of the 2012 network";
@@ -42,6 +48,10 @@ pub enum Command {
     Features(FeaturesArgs),
     /// Find the training images that are nearest to pictures in the last hidden layer
     Similar(SimilarArgs),
+    /// Draw what a network has learnt: kernels, curves, predictions, confusion
+    Show(ShowArgs),
+    /// Write a run as one HTML file: curves, kernels, predictions, confusion, neighbours, settings
+    Report(ReportArgs),
     /// Average what several networks say
     Ensemble(EnsembleArgs),
     /// Write a contest's text file: five labels for each image
@@ -109,7 +119,7 @@ pub struct DataArgs {
     /// A folder with train/CLASS and val/CLASS, or a packed set
     pub data: PathBuf,
     /// The picture with the mean image and training images
-    #[arg(long, value_name = "PNG", default_value = "data.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "data.png", value_parser = picture)]
     pub out: PathBuf,
 }
 
@@ -187,8 +197,8 @@ Examples:
   alexnet train --net my-net.toml --lr 0.005 --seed 7 --out runs/slow
   alexnet train --resume runs/slow --epochs 40
 
-A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, curves.png,
-filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
+A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, events for TensorBoard,
+curves.png, filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
 pub struct TrainArgs {
     /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg, or what prepare made of it [default: the embedded demo set]
     #[arg(long, value_name = "DIR")]
@@ -328,7 +338,7 @@ pub struct SimilarArgs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The picture: each image, and its neighbours
-    #[arg(long, value_name = "PNG", default_value = "similar.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "similar.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -388,7 +398,7 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The picture with images and labels
-    #[arg(long, value_name = "PNG", default_value = "predictions.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "predictions.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -448,6 +458,15 @@ pub struct ImportArgs {
     /// The checkpoint [default: NET.imported.safetensors]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// A picture's file; the end of its name is its format.
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match pictures::Format::of(&path) {
+        Some(_) => Ok(path),
+        None => Err("expected a name that ends in .png or .svg".to_string()),
+    }
 }
 
 fn positive(text: &str) -> Result<usize, String> {
