@@ -12,7 +12,7 @@ use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
 use crate::pictures;
 
-pub use show::{ReportArgs, Show, ShowArgs, ShowCheckpointArgs, ShowImagesArgs};
+pub use show::{ReportArgs, Show, ShowArgs, ShowAugmentationArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,9 +81,9 @@ Examples:
 
 SOURCE is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg; or one of CLASS/*.jpg, with --val-fraction; or
 the tars of ILSVRC 2010 or 2012 as distributed, with the development kit or a text file for the labels of the
-validation images: "ILSVRC2012_val_00000001.JPEG n01751748" on a line, or the number of the class in sorted
+validation images: ILSVRC2012_val_00000001.JPEG n01751748 on a line, or the number of the class in sorted
 order, from 0, or n01751748 alone in the order of the images; or WebDataset shards. A text file of
-"n01440764 tench, Tinca tinca" names the classes of any of these. What a file is, its content says.
+n01440764 tench, Tinca tinca names the classes of any of these. What a file is, its content says.
 
 The shorter side is scaled to --size and the centre cut out, as the paper did. DIR then holds WebDataset
 shards (tar), dataset.json (classes, counts, checksums, colours), mean.npy, and skipped.txt: the images
