@@ -13,7 +13,7 @@ use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
 use crate::pictures;
 
-pub use show::{ReportArgs, Show, ShowArgs, ShowCheckpointArgs, ShowImagesArgs};
+pub use show::{ReportArgs, Show, ShowArgs, ShowAugmentationArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,15 +76,23 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   alexnet prepare ~/imagenette --out data/imagenette
-  alexnet prepare ~/flowers --out data/flowers --size 128 --raw
+  alexnet prepare ~/flowers --val-fraction 0.05 --out data/flowers --size 128 --raw
+  alexnet prepare ILSVRC2012_img_train.tar ILSVRC2012_img_val.tar ILSVRC2012_devkit_t12.tar.gz --out data/imagenet
   alexnet train --data data/imagenette
+
+SOURCE is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg; or one of CLASS/*.jpg, with --val-fraction; or
+the tars of ILSVRC 2010 or 2012 as distributed, with the development kit or a text file for the labels of the
+validation images: ILSVRC2012_val_00000001.JPEG n01751748 on a line, or the number of the class in sorted
+order, from 0, or n01751748 alone in the order of the images; or WebDataset shards. A text file of
+n01440764 tench, Tinca tinca names the classes of any of these. What a file is, its content says.
 
 The shorter side is scaled to --size and the centre cut out, as the paper did. DIR then holds WebDataset
 shards (tar), dataset.json (classes, counts, checksums, colours), mean.npy, and skipped.txt: the images
 that could not be read. Interrupted, killed or out of disk: the same command goes on.")]
 pub struct PrepareArgs {
-    /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg
-    pub source: PathBuf,
+    /// A folder of images, or tars; and files with labels and names
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
     /// The data set's folder: new, empty, or of the same preparation
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -94,6 +102,9 @@ pub struct PrepareArgs {
     /// Store pixels uncompressed instead of JPEG of quality 95: faster to read, six times the size
     #[arg(long)]
     pub raw: bool,
+    /// Set this part of the images aside for validation, chosen by their names, where the source has no val
+    #[arg(long, value_name = "PART", value_parser = fraction)]
+    pub val_fraction: Option<f64>,
     /// Threads; the result does not depend on it [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
@@ -142,6 +153,9 @@ pub struct BenchDataArgs {
     /// Threads that decode [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
+    /// Read part I of N, counted from 1, as one of several readers does
+    #[arg(long, value_name = "I/N", value_parser = part)]
+    pub shard_of: Option<(usize, usize)>,
 }
 
 /// Arguments of `alexnet net`.
@@ -489,6 +503,22 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
         _ => Err("expected a number above 0, at most 100".to_string()),
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(part) if part > 0.0 && part < 1.0 => Ok(part),
+        _ => Err("expected a number between 0 and 1, as 0.05".to_string()),
+    }
+}
+
+/// Number, from 0, and count of parts.
+fn part(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    match numbers {
+        Some((part, parts)) if (1..=parts).contains(&part) => Ok((part - 1, parts)),
+        _ => Err("expected a part and their number, as 2/4".to_string()),
     }
 }
 

@@ -14,6 +14,7 @@ Examples:
   alexnet show curves --model runs/mini-1 --out curves.svg
   alexnet show predictions --crops 10
   alexnet show confusion --model runs/mini-1 --out confusion.svg
+  alexnet show augmentation photo.jpg --net paper
 
 A picture is PNG or SVG, as the end of its name says.")]
 pub struct ShowArgs {
@@ -33,6 +34,8 @@ pub enum Show {
     Predictions(ShowImagesArgs),
     /// Which classes are taken for which, over all validation images
     Confusion(ShowImagesArgs),
+    /// What a network sees of a picture in training: 24 draws of crop, mirroring and colours
+    Augmentation(ShowAugmentationArgs),
 }
 
 /// What is shown of a checkpoint alone.
@@ -85,4 +88,20 @@ pub struct ReportArgs {
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// What is shown of the augmentation.
+#[derive(Debug, Args)]
+pub struct ShowAugmentationArgs {
+    /// The picture
+    pub image: PathBuf,
+    /// A built-in net or a TOML file: its rules are followed
+    #[arg(long, value_name = "NAME|TOML", default_value = "nips2012")]
+    pub net: String,
+    /// Take mean and colours of this folder or packed set [default: those of ImageNet]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The sheet [default: augmentation.png]
+    #[arg(long, value_name = "PNG|SVG", value_parser = picture)]
+    pub out: Option<PathBuf>,
 }

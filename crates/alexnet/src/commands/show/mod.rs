@@ -1,5 +1,6 @@
 //! `alexnet show`: what a network has learnt, as pictures. A file for each.
 
+mod augmentation;
 mod confusion;
 mod curves;
 mod filters;
@@ -25,6 +26,7 @@ pub fn run(args: &ShowArgs) -> Result<()> {
         Show::Curves(args) => curves::run(args),
         Show::Predictions(args) => predictions::run(args),
         Show::Confusion(args) => confusion::run(args),
+        Show::Augmentation(args) => augmentation::run(args),
     }?;
     say(format_args!("picture: {}", picture.display()));
     Ok(())
