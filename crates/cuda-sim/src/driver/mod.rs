@@ -40,6 +40,7 @@ mod module;
 mod operation;
 mod options;
 mod pinned;
+mod races;
 mod schedule;
 mod stream;
 pub mod types;
@@ -77,6 +78,7 @@ struct Driver {
     graphs: BTreeMap<u64, graph::Graph>,
     executables: BTreeMap<u64, graph::Executable>,
     queue: schedule::Queue,
+    races: races::Races,
     report: Option<String>,
 }
 
@@ -118,6 +120,7 @@ impl Driver {
             graphs: BTreeMap::new(),
             executables: BTreeMap::new(),
             queue: schedule::Queue::new(options.schedule, options.seed),
+            races: races::Races::default(),
             report: None,
         };
         driver.devices = (0..options.devices).map(|_| context::Device::new(driver.handle())).collect();
