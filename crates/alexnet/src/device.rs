@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::Result;
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda::{self, Cuda, Precision};
 use convnet::ops::Device;
 
 use crate::cli::DeviceArgs;
@@ -54,7 +54,7 @@ pub fn open(args: &DeviceArgs) -> Result<(Box<dyn Device>, String)> {
         Ok((Box::new(Cpu::new(threads)?), format!("processor, {threads} thread{plural}{reason}")))
     };
     let card = |ordinal: u32, reason: &str| -> Result<(Box<dyn Device>, String)> {
-        let card = Cuda::new(ordinal)?;
+        let card = Cuda::new(ordinal, Precision::F32)?;
         let words = format!("cuda:{ordinal}, {}{reason}", card.name()?);
         Ok((Box::new(card), words))
     };
