@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use mutant::{Mutant, mutants};
+use mutant::mutants;
 
 /// Break the kernels' PTX one instruction at a time and count what the tests catch
 #[derive(Args)]
@@ -74,29 +74,29 @@ impl Mutate {
 /// A program of tests of `convnet`, and those of its tests that run a kernel, the quickest first.
 struct Tests {
     program: &'static str,
-    names: Vec<&'static str>,
+    names: Vec<String>,
 }
 
-/// The tests of a kernel: an operation's kernels have its name in front.
+/// The tests of a kernel: an operation's kernels have its name in front, and those for bf16 say so.
 fn tests_of(kernel: &str) -> Option<Tests> {
     const OPERATIONS: [&str; 8] = ["activation", "augment", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
-    let operations = |names| Some(Tests { program: "cuda_operations", names });
-    let device = |name| Some(Tests { program: "device", names: vec![name] });
+    const SUMS: [&str; 4] = ["conv", "sum_parts", "column_sums", "fc"];
+    let precision = if kernel.contains("bf16") { "bf16" } else { "f32" };
+    let operations = |tests: &[&str]| {
+        let names = tests.iter().map(|test| format!("{precision}::{test}")).collect();
+        Some(Tests { program: "cuda_operations", names })
+    };
+    let begins = |list: &[&'static str]| list.iter().copied().find(|operation| kernel.starts_with(operation));
+    let device = |test: &str| Some(Tests { program: "device", names: vec![format!("kernels::{test}")] });
     match kernel {
-        "fill" => device("kernels::fill_sets_every_number_and_no_other"),
-        "vector_add" => device("kernels::vector_add_adds_as_the_host_does"),
-        "block_reduce" => device("kernels::block_reduce_sums_in_its_order"),
-        "gemm_naive" | "gemm_tiled" => device("kernels::products_are_those_of_the_host"),
-        "gemm_bf16" => device("kernels::bf16_products_are_within_rounding"),
-        "conv_forward_bf16" => device("bf16::forward_adds_both_towers_bias_and_relu"),
-        "conv_input_grad_bf16" => device("bf16::input_gradients_add_up_over_consumers"),
-        "conv_weight_grad_bf16" => device("bf16::weight_gradients_add_up_over_windows"),
-        "sum_parts" | "column_sums" => operations(vec!["fc_with_many_images", "conv", "fc", "alexnet"]),
-        _ if kernel.starts_with("conv") => operations(vec!["fc_with_many_images", "conv", "fc", "alexnet"]),
-        _ => {
-            let test = OPERATIONS.into_iter().find(|operation| kernel.starts_with(operation))?;
-            operations(vec![test, "many_towers", "other_layers_of_alexnet"])
-        }
+        "fill" => device("fill_sets_every_number_and_no_other"),
+        "vector_add" => device("vector_add_adds_as_the_host_does"),
+        "block_reduce" => device("block_reduce_sums_in_its_order"),
+        "gemm_naive" | "gemm_tiled" => device("products_are_those_of_the_host"),
+        "gemm_bf16" => device("bf16_products_are_within_rounding"),
+        _ if begins(&SUMS).is_some() => operations(&["fc_with_many_images", "conv", "fc", "alexnet"]),
+        "softmax_forward" => operations(&["softmax", "logits_that_are_no_numbers", "other_layers_of_alexnet"]),
+        _ => operations(&[begins(&OPERATIONS)?, "many_towers", "other_layers_of_alexnet"]),
     }
 }
 

@@ -50,7 +50,8 @@ fn train(net: &Net, before_a_step: impl Fn(&mut Cuda)) -> Vec<(Outcome, Vec<u32>
         .map(|index| {
             before_a_step(network.device());
             let outcome = network.train(&mut step(net, parameters, index)).unwrap();
-            let spans = network.parameters().iter().flat_map(|parameter| [parameter.value, Parameter::velocity(parameter)]);
+            let spans =
+                network.parameters().iter().flat_map(|parameter| [parameter.value, Parameter::velocity(parameter)]);
             let bits = spans.flat_map(|span| network.read(span).unwrap()).map(f32::to_bits).collect();
             (outcome, bits)
         })
