@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use benches::net;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda::{self, Cuda, Precision};
 use convnet::run::Network;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use cuda_sim::driver::{self, Options};
@@ -49,7 +49,7 @@ fn step(criterion: &mut Criterion) {
     for (name, checks) in [("no checks", false), ("all checks", true)] {
         driver::start(Options { checks, ..Options::new(1) });
         let net = net("mini");
-        let mut network = Network::for_training(&net, BATCH, Cuda::new(0).unwrap()).unwrap();
+        let mut network = Network::for_training(&net, BATCH, Cuda::new(0, Precision::F32).unwrap()).unwrap();
         network.initialise(1).unwrap();
         let crop = net.augment.crop;
         network.set_mean(&vec![120.0; crop * crop * 3]).unwrap();

@@ -83,7 +83,15 @@ pub(super) struct Pixels {
 /// Bits `t` below [`MAX_SIZE`] for which `0 <= start + t < len`, where `start` may wrap below zero.
 #[inline(always)]
 fn inside_bits(start: u32, len: u32) -> u32 {
-    let below = |limit: i32| (1 << if limit < 0 { 0 } else if limit > MAX_SIZE as i32 { MAX_SIZE } else { limit as u32 }) - 1;
+    let below = |limit: i32| {
+        (1 << if limit < 0 {
+            0
+        } else if limit > MAX_SIZE as i32 {
+            MAX_SIZE
+        } else {
+            limit as u32
+        }) - 1
+    };
     below(len.wrapping_sub(start) as i32) & !below(0_u32.wrapping_sub(start) as i32)
 }
 

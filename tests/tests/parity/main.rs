@@ -18,7 +18,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use convnet::cpu::Cpu;
-use convnet::cuda;
+use convnet::cuda::{self, Precision};
 use convnet::naive::Naive;
 use convnet::ops::Region;
 use convnet::plan::Mode;
@@ -108,12 +108,15 @@ fn on_the_gpu(files: &[PathBuf]) {
         if !is_small(reference) {
             let mut report = Report::new(&reference.name, &reference.meta, Numbers::F32);
             compare_inputs(reference, &mut report);
-            training::compare_first(reference, &mut report, &training::RUNS[0], gpu());
+            training::compare_first(reference, &mut report, &training::RUNS[0], gpu(Precision::F32));
             say(&report.to_string());
             return report.failures;
         }
-        let mut failures = compare(reference, Numbers::F32, gpu);
-        failures.extend(compare_fused(reference, |_| gpu()));
+        let mut failures = Vec::new();
+        for (numbers, precision) in [(Numbers::F32, Precision::F32), (Numbers::Bf16, Precision::Bf16)] {
+            failures.extend(compare(reference, numbers, || gpu(precision)));
+            failures.extend(compare_fused(reference, |_| gpu(precision)));
+        }
         failures
     });
 }

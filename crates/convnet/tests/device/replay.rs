@@ -1,6 +1,6 @@
 //! Training steps that replay graphs, against the same steps as calls.
 
-use convnet::cuda::{self, Cuda};
+use convnet::cuda::{self, Cuda, Precision};
 use convnet::net::Net;
 use convnet::ops::{Device, Draw, Region, Step};
 use convnet::philox::words;
@@ -40,8 +40,8 @@ fn step(net: &Net, parameters: usize, index: u32) -> Step {
 }
 
 /// What each step gave, and the bits of weights and velocities behind it.
-fn train(net: &Net, before_a_step: impl Fn(&mut Cuda)) -> Vec<(Outcome, Vec<u32>)> {
-    let mut network = Network::for_training(net, IMAGES, Cuda::new(0).unwrap()).unwrap();
+fn train(net: &Net, precision: Precision, before_a_step: impl Fn(&mut Cuda)) -> Vec<(Outcome, Vec<u32>)> {
+    let mut network = Network::for_training(net, IMAGES, Cuda::new(0, precision).unwrap()).unwrap();
     network.initialise(3).unwrap();
     let crop = net.augment.crop;
     network.set_mean(&vec![120.0; crop * crop * 3]).unwrap();
@@ -68,11 +68,13 @@ fn a_replay_with_another_batch_and_rate_gives_the_bits_of_calls() {
         cuda::simulate(2).unwrap();
     }
     let net = Net::parse(NET, "mini.toml", None).unwrap();
-    let replayed = train(&net, |_| {});
-    // A device that reserves memory forgets its graphs, so every list runs as it is.
-    let called = train(&net, |device| device.reserve(Region::Weights, 0).unwrap());
-    assert!(replayed == called, "a step differs");
-    let mut losses: Vec<f64> = called.iter().map(|(outcome, _)| outcome.loss).collect();
-    losses.dedup();
-    assert_eq!(losses.len(), STEPS as usize, "no step is another one again");
+    for precision in [Precision::F32, Precision::Bf16] {
+        let replayed = train(&net, precision, |_| {});
+        // A device that reserves memory forgets its graphs, so every list runs as it is.
+        let called = train(&net, precision, |device| device.reserve(Region::Weights, 0).unwrap());
+        assert!(replayed == called, "{precision:?}: a step differs");
+        let mut losses: Vec<f64> = called.iter().map(|(outcome, _)| outcome.loss).collect();
+        losses.dedup();
+        assert_eq!(losses.len(), STEPS as usize, "{precision:?}: no step is another one again");
+    }
 }
