@@ -52,14 +52,14 @@ impl Driver {
 
     pub(super) fn synchronize_event(&mut self, event: u64) -> Status<()> {
         let (context, recorded) = self.idle_event(event)?;
-        self.run(recorded.as_slice());
+        self.wait(recorded.as_slice());
         self.works(context)
     }
 
     /// Runs one operation that the event needs, if there is one; so a program that polls comes to an end.
     pub(super) fn query_event(&mut self, event: u64) -> Status<()> {
         let (context, recorded) = self.idle_event(event)?;
-        let is_done = !self.step(recorded.as_slice());
+        let is_done = self.query(recorded.as_slice());
         self.works(context)?;
         if is_done { Ok(()) } else { Err(Code::NOT_READY) }
     }

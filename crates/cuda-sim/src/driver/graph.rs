@@ -80,7 +80,7 @@ impl Driver {
         for node in nodes.iter() {
             let mut after: Vec<Id> = node.after.iter().map(|&before| ids[before]).collect();
             after.push(begin);
-            ids.push(self.enqueue(node.context, after, node.work.clone()));
+            ids.push(self.enqueue(node.context, stream, after, node.work.clone()));
         }
         let end = self.give_after(stream, ids, Work::Join)?;
         if let Some(executable) = self.executables.get_mut(&executable) {

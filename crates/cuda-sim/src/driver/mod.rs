@@ -14,14 +14,21 @@
 //! for others.
 //!
 //! # What is reported
-//! A kernel's finding (see [`crate::Problem`]) and an operation on freed memory make every later call on their context
-//! fail with the code that hardware would give, until the primary context is reset or ends. Leaks when a context ends,
-//! pinned memory freed under a copy, and copies to the host of bytes that nobody wrote are reported only. Reports go
-//! to the standard error stream and to [`last_report`].
+//! A kernel's finding (see [`crate::Problem`]), an operation on freed memory, and a race between operations or with the
+//! host make every later call on their context fail with the code that hardware would give, or that of a launch that
+//! failed, until the primary context is reset or ends. Leaks when a context ends and copies to the host of bytes that
+//! nobody wrote are reported only. Reports go to the standard error stream and to [`last_report`].
+//!
+//! Two operations on the same bytes, one of them writing, are a race when the program gave them no order, whatever the
+//! order in which they ran: by streams, events, graphs or waiting. So is memory that is freed before the host knows
+//! that those who use it are done, and pinned memory that it writes under a copy. [`Options::checks`] switches all this
+//! off, too.
 //!
 //! # What it cannot prove
-//! One order is tried, of many; another seed tries another one. Operations run one at a time, so what overlaps on
-//! hardware never does here: a race is seen only when its loser comes out in the values. Nothing is said about time:
+//! One order is tried, of many; another seed tries another one. Races are found in any of them, with these exceptions:
+//! threads of the host count as one; that the host reads pinned memory before a copy to it is done is seen only in the
+//! values, with the late schedule, or when it passes the memory to a call; and launches without checks, or of 2^20
+//! blocks and more, touch nothing for this purpose. An atomic is a write. Nothing is said about time:
 //! `cuEventElapsedTime` is not supported. Capture of copies of pageable memory, the per-thread default stream, managed,
 //! mapped and registered host memory, and cooperative launches are not simulated; each is an error.
 
@@ -40,6 +47,7 @@ mod module;
 mod operation;
 mod options;
 mod pinned;
+mod races;
 mod schedule;
 mod stream;
 pub mod types;
@@ -77,6 +85,7 @@ struct Driver {
     graphs: BTreeMap<u64, graph::Graph>,
     executables: BTreeMap<u64, graph::Executable>,
     queue: schedule::Queue,
+    races: races::Races,
     report: Option<String>,
 }
 
@@ -118,6 +127,7 @@ impl Driver {
             graphs: BTreeMap::new(),
             executables: BTreeMap::new(),
             queue: schedule::Queue::new(options.schedule, options.seed),
+            races: races::Races::default(),
             report: None,
         };
         driver.devices = (0..options.devices).map(|_| context::Device::new(driver.handle())).collect();

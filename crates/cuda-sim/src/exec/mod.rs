@@ -16,6 +16,7 @@ mod races;
 mod warp;
 mod words;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -182,6 +183,19 @@ pub fn launch(
     launch_observed(program, kernel, config, params, memory, &Unobserved)
 }
 
+/// [`launch`] that tells which bytes the kernel touched, and whether it wrote them; nothing where it did not look for
+/// races.
+pub(crate) fn launch_touching(
+    program: &Program,
+    kernel: &str,
+    config: &Config,
+    params: &[u8],
+    memory: &Memory,
+) -> Result<Vec<(Range<u64>, bool)>, LaunchError> {
+    let (_, accessed) = run(program, kernel, config, params, memory, &Unobserved)?;
+    Ok(accessed.map_or_else(Vec::new, |accessed| accessed.ranges()))
+}
+
 /// [`launch`], watched.
 ///
 /// # Errors
@@ -194,6 +208,17 @@ pub fn launch_observed<O: Observer>(
     memory: &Memory,
     observer: &O,
 ) -> Result<Stats, LaunchError> {
+    run(program, kernel, config, params, memory, observer).map(|(stats, _)| stats)
+}
+
+fn run<O: Observer>(
+    program: &Program,
+    kernel: &str,
+    config: &Config,
+    params: &[u8],
+    memory: &Memory,
+    observer: &O,
+) -> Result<(Stats, Option<races::Accessed>), LaunchError> {
     let kernel = program.module.kernel(kernel).ok_or_else(|| LaunchError::NoKernel { name: kernel.into() })?;
     if params.len() != kernel.param_bytes {
         return Err(LaunchError::Params { expected: kernel.param_bytes, got: params.len() });
@@ -244,7 +269,10 @@ pub fn launch_observed<O: Observer>(
     }
     match finding.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, finding)) => Err(LaunchError::Finding(finding)),
-        None => Ok(Stats { warp_instructions: warps.into_inner(), lane_instructions: lanes.into_inner() }),
+        None => {
+            let stats = Stats { warp_instructions: warps.into_inner(), lane_instructions: lanes.into_inner() };
+            Ok((stats, shared.races))
+        }
     }
 }
 

@@ -5,3 +5,4 @@ mod capture;
 mod faults;
 mod machine;
 mod order;
+mod races;
