@@ -1,0 +1,33 @@
+//! How long a launch would take on a card: predicted from counts, never measured.
+//!
+//! In reading order: [`Card`] is a row of data, [`Needs::occupancy`] says how many blocks an SM holds, and
+//! [`Work::predict`] turns counts into a time and names what limits it.
+//!
+//! # The model
+//! A launch takes its cost, and then as long as the slowest of six things, which are taken to overlap perfectly:
+//!
+//! | | Work | Rate |
+//! | --- | --- | --- |
+//! | DRAM | bytes that miss the L2 | of the card |
+//! | L2 | sectors that the SMs request | of the card |
+//! | shared memory | passes of 128 bytes, conflicts among them | one a cycle and SM |
+//! | issue | instructions of warps | four a cycle and SM |
+//! | FMA | lanes of f32 arithmetic | `fma_lanes` a cycle and SM |
+//! | tensor | multiply-adds of `mma` | `tensor_multiply_adds` a cycle and SM |
+//!
+//! The last four happen on an SM, so they take as long as the SM with most blocks needs: all blocks of each full wave
+//! that it holds, and its share of the last one. The blocks of a launch are taken to be alike.
+//!
+//! # What it leaves out
+//! - Latency: an SM with too few warps to hide it is predicted at its full rates.
+//! - The first-level cache: everything that SMs request counts as traffic of the L2.
+//! - `ptxas`: issue slots are instructions of the PTX; the machine code has more of some and fewer of others.
+//! - Rates are peaks, so a prediction is what a card could do at best, not what it will do.
+
+mod card;
+mod occupancy;
+mod time;
+
+pub use card::{A100, CARDS, Card, H100, RTX_4090};
+pub use occupancy::{Needs, Occupancy, Scarce};
+pub use time::{Limit, Prediction, Work};
