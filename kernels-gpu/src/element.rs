@@ -79,6 +79,12 @@ impl Divisor {
         Divisor { divisor, multiplier: ((rest << 32) / divisor as u64 + 1) as u32, shift }
     }
 
+    /// The number that it divides by.
+    #[inline(always)]
+    pub const fn divisor(self) -> u32 {
+        self.divisor
+    }
+
     /// Quotient and remainder of a number below 2^31.
     #[inline(always)]
     pub const fn divide(self, n: u32) -> (u32, u32) {

@@ -27,6 +27,8 @@ pub mod activation;
 pub mod arch;
 pub mod augment;
 pub mod block_reduce;
+pub mod column_sums;
+pub mod conv;
 pub mod dropout;
 pub mod element;
 pub mod fill;
@@ -39,15 +41,17 @@ pub mod map_norm;
 mod math;
 pub mod philox;
 pub mod pool;
+pub mod product;
 pub mod softmax;
 pub mod step;
+pub mod sum_parts;
 pub mod update;
 pub mod vector_add;
 
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 20] = [
+pub const KERNELS: [Kernel; 26] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -68,6 +72,12 @@ pub const KERNELS: [Kernel; 20] = [
     map_norm::TERMS,
     map_norm::BACKWARD,
     update::UPDATE,
+    conv::FORWARD,
+    conv::INPUT_GRAD,
+    conv::INPUT_GRAD_STRIDED,
+    conv::WEIGHT_GRAD,
+    sum_parts::SUM_PARTS,
+    column_sums::COLUMN_SUMS,
 ];
 
 /// With `panic=immediate-abort` a panic is an inline `trap` and this is never called.

@@ -75,7 +75,12 @@ pub fn open(args: &DeviceArgs) -> Result<(Box<dyn Device>, String)> {
 
 /// Threads to compute with.
 pub fn threads(args: &DeviceArgs) -> usize {
-    args.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get))
+    args.threads.unwrap_or_else(processors)
+}
+
+/// Processors of this machine.
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Threads that decode beside the computation. On a processor decoding is a small part of the work, so half as many

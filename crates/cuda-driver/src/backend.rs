@@ -40,6 +40,9 @@ pub enum BackendError {
         /// Its value.
         value: String,
     },
+    /// A variable of the simulator is not understood.
+    #[error(transparent)]
+    Options(#[from] cuda_sim::driver::OptionsError),
     /// Another driver answers already.
     #[error("the driver is chosen already: {chosen:?}")]
     Chosen {
@@ -93,7 +96,7 @@ fn opened() -> &'static Opened {
         let driver = match backend {
             Backend::Library => Driver::Library(load()?),
             Backend::Simulator { devices } => {
-                cuda_sim::driver::start(devices);
+                cuda_sim::driver::start(cuda_sim::driver::Options::from_environment(devices)?);
                 Driver::Simulator
             }
         };

@@ -20,7 +20,8 @@ fn fault(call: &str) -> Option<CUresult> {
     static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
     let fault = FAULT.get_or_init(|| {
         let variable = |name| std::env::var(name).ok();
-        cuda_sim::driver::start(variable("CUDA_SIM_LIBRARY_DEVICES").and_then(|count| count.parse().ok()).unwrap_or(2));
+        let devices = variable("CUDA_SIM_LIBRARY_DEVICES").and_then(|count| count.parse().ok()).unwrap_or(2);
+        cuda_sim::driver::start(cuda_sim::driver::Options::new(devices));
         let fault = variable("CUDA_SIM_LIBRARY_FAIL")?;
         let (call, code) = fault.split_once('=')?;
         Some(Fault { call: call.to_string(), code: code.parse().ok()? })

@@ -43,8 +43,12 @@
 //! - `call`, `brx`, textures, f16 arithmetic other than conversions and `mma`, carry chains, roundings of arithmetic
 //!   other than to nearest, `mbarrier`, bulk copies and clusters: each is an error when the module is loaded.
 //!
-//! There is no unsafe code here: what a kernel does wrong ends in a report, never in undefined behaviour of the
-//! simulator.
+//! # The driver
+//! [`driver`] is a CUDA driver on top: devices, streams, events and graphs, whose work runs as late as the program allows,
+//! in an order drawn from a seed. It says what that can show and what not.
+//!
+//! What a kernel does wrong ends in a report, never in undefined behaviour of the simulator: unsafe code is only where
+//! C's pointers come in, where host memory is shared with the program, and where device memory is allocated as zeros.
 
 pub mod cfg;
 pub mod driver;

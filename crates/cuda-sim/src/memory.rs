@@ -3,8 +3,11 @@
 //! Addresses are never used twice, so an access after a free is recognised for ever, and allocations do not touch, so
 //! that an access beyond one never falls into the next. Words are relaxed atomics: what blocks do at the same time is
 //! defined, if not ordered. Atomics of 64 bits are atomic among themselves only.
+//!
+//! Long: what kernels and what the host do to the same words stand together.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -35,13 +38,15 @@ pub struct Memory {
 #[derive(Debug)]
 struct Inner {
     next: u64,
-    live: BTreeMap<u64, Arc<Allocation>>,
-    freed: BTreeMap<u64, u64>,
+    /// By address. Shared with the launches that run, which change nothing: a snapshot costs nothing.
+    live: Arc<Vec<Arc<Allocation>>>,
+    /// Bytes by address.
+    freed: Arc<BTreeMap<u64, u64>>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Memory { inner: RwLock::new(Inner { next: FIRST, live: BTreeMap::new(), freed: BTreeMap::new() }) }
+        Memory { inner: RwLock::new(Inner { next: FIRST, live: Arc::default(), freed: Arc::default() }) }
     }
 }
 
@@ -56,7 +61,8 @@ impl Memory {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let base = inner.next;
         inner.next += (bytes as u64).next_multiple_of(UNIT) + UNIT;
-        inner.live.insert(base, Arc::new(Allocation::new(base, bytes, device)));
+        // Addresses only grow, so the list stays sorted.
+        Arc::make_mut(&mut inner.live).push(Arc::new(Allocation::new(base, bytes, device)));
         base
     }
 
@@ -66,13 +72,14 @@ impl Memory {
     /// When none starts there, or it was freed before.
     pub fn free(&self, address: u64) -> Result<(), MemoryError> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        match inner.live.remove(&address) {
-            Some(allocation) => {
-                inner.freed.insert(address, allocation.bytes as u64);
+        match inner.live.binary_search_by_key(&address, |allocation| allocation.base) {
+            Ok(index) => {
+                let allocation = Arc::make_mut(&mut inner.live).remove(index);
+                Arc::make_mut(&mut inner.freed).insert(address, allocation.bytes as u64);
                 Ok(())
             }
-            None if inner.freed.contains_key(&address) => Err(MemoryError::AfterFree { address }),
-            None => Err(MemoryError::NotAllocated { address }),
+            Err(_) if inner.freed.contains_key(&address) => Err(MemoryError::AfterFree { address }),
+            Err(_) => Err(MemoryError::NotAllocated { address }),
         }
     }
 
@@ -82,22 +89,18 @@ impl Memory {
     /// When the range is not inside one allocation.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), MemoryError> {
         let (allocation, start) = self.range(address, bytes.len())?;
-        if start.is_multiple_of(4) && bytes.len().is_multiple_of(4) {
-            for (index, word) in bytes.chunks_exact(4).enumerate() {
-                let value = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-                allocation.words[start / 4 + index].store(value, Relaxed);
-                allocation.written[start / 4 + index].store(0xf, Relaxed);
-            }
-        } else {
-            for (index, &byte) in bytes.iter().enumerate() {
-                let at = start + index;
-                let shift = at % 4 * 8;
-                allocation.set(at / 4, u32::from(byte) << shift, 0xff << shift);
-                allocation.mark(at / 4, 1 << (at % 4));
-            }
+        let (head, body) = bytes.split_at(bytes.len().min(start.wrapping_neg() % 4));
+        allocation.write_bytes(start, head);
+        let words = body.chunks_exact(4);
+        let first = (start + head.len()) / 4;
+        let tail = words.remainder();
+        allocation.write_bytes(start + bytes.len() - tail.len(), tail);
+        for (to, word) in allocation.words[first..].iter().zip(words.clone()) {
+            to.store(u32::from_le_bytes([word[0], word[1], word[2], word[3]]), Relaxed);
         }
-        if bytes.len() == allocation.bytes {
-            allocation.all_written.store(true, Relaxed);
+        if !allocation.all_written.load(Relaxed) {
+            allocation.written[first..].iter().take(words.len()).for_each(|note| note.store(0xf, Relaxed));
+            allocation.all_written.store(bytes.len() == allocation.bytes, Relaxed);
         }
         Ok(())
     }
@@ -108,11 +111,51 @@ impl Memory {
     /// When the range is not inside one allocation.
     pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), MemoryError> {
         let (allocation, start) = self.range(address, bytes.len())?;
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            let at = start + index;
-            *byte = (allocation.words[at / 4].load(Relaxed) >> (at % 4 * 8)) as u8;
+        let (head, body) = bytes.split_at_mut(bytes.len().min(start.wrapping_neg() % 4));
+        allocation.read_bytes(start, head);
+        let start = start + head.len();
+        let (words, tail) = body.split_at_mut(body.len() / 4 * 4);
+        for (word, from) in words.chunks_exact_mut(4).zip(&allocation.words[start / 4..]) {
+            word.copy_from_slice(&from.load(Relaxed).to_le_bytes());
+        }
+        allocation.read_bytes(start + words.len(), tail);
+        Ok(())
+    }
+
+    /// Copies between allocations; what nobody wrote stays unwritten.
+    ///
+    /// # Errors
+    /// When a range is not inside one allocation.
+    pub fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<(), MemoryError> {
+        let (target, to_start) = self.range(to, bytes)?;
+        let (source, from_start) = self.range(from, bytes)?;
+        if source.is_written(from_start..from_start + bytes) {
+            let mut buffer = vec![0; bytes];
+            self.read(from, &mut buffer)?;
+            return self.write(to, &buffer);
+        }
+        // Copied before any is written: the ranges may overlap.
+        let byte = |at: usize| (source.word(at / 4).load(Relaxed) >> (at % 4 * 8) & 0xff, source.has(at));
+        let copied: Vec<_> = (from_start..from_start + bytes).map(byte).collect();
+        target.all_written.store(false, Relaxed);
+        for (at, (byte, written)) in (to_start..).zip(copied) {
+            target.set(at / 4, byte << (at % 4 * 8), 0xff << (at % 4 * 8));
+            let bit = 1 << (at % 4);
+            if written {
+                target.written[at / 4].fetch_or(bit, Relaxed);
+            } else {
+                target.written[at / 4].fetch_and(!bit, Relaxed);
+            }
         }
         Ok(())
+    }
+
+    /// Whether a range lies inside one allocation.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check(&self, address: u64, bytes: usize) -> Result<(), MemoryError> {
+        self.range(address, bytes).map(drop)
     }
 
     /// Whether every byte of a range was written.
@@ -121,19 +164,19 @@ impl Memory {
     /// When the range is not inside one allocation.
     pub fn is_written(&self, address: u64, bytes: usize) -> Result<bool, MemoryError> {
         let (allocation, start) = self.range(address, bytes)?;
-        Ok((start..start + bytes).all(|at| allocation.written[at / 4].load(Relaxed) >> (at % 4) & 1 == 1))
+        Ok(allocation.is_written(start..start + bytes))
     }
 
     /// Allocations that are alive: (address, bytes, device).
     pub fn allocations(&self) -> Vec<(u64, usize, u32)> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.live.values().map(|a| (a.base, a.bytes, a.device)).collect()
+        inner.live.iter().map(|a| (a.base, a.bytes, a.device)).collect()
     }
 
     fn range(&self, address: u64, bytes: usize) -> Result<(Arc<Allocation>, usize), MemoryError> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let found = inner.live.range(..=address).next_back().map(|(_, allocation)| allocation);
-        match found {
+        let found = inner.live.partition_point(|allocation| allocation.base <= address).checked_sub(1);
+        match found.map(|index| &inner.live[index]) {
             Some(a) if address - a.base <= a.bytes as u64 && bytes <= a.bytes - (address - a.base) as usize => {
                 Ok((a.clone(), (address - a.base) as usize))
             }
@@ -144,7 +187,7 @@ impl Memory {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        Snapshot { live: inner.live.values().cloned().collect(), freed: inner.freed.clone() }
+        Snapshot { live: inner.live.clone(), freed: inner.freed.clone() }
     }
 }
 
@@ -160,8 +203,8 @@ fn freed_at(freed: &BTreeMap<u64, u64>, address: u64) -> bool {
 
 /// The allocations as a launch finds them.
 pub(crate) struct Snapshot {
-    pub(crate) live: Vec<Arc<Allocation>>,
-    freed: BTreeMap<u64, u64>,
+    pub(crate) live: Arc<Vec<Arc<Allocation>>>,
+    freed: Arc<BTreeMap<u64, u64>>,
 }
 
 impl Snapshot {
@@ -193,8 +236,8 @@ impl Allocation {
             base,
             bytes,
             device,
-            words: (0..words).map(|_| AtomicU32::new(0)).collect(),
-            written: (0..words).map(|_| AtomicU8::new(0)).collect(),
+            words: zeroed(words),
+            written: zeroed(words),
             all_written: AtomicBool::new(false),
         }
     }
@@ -202,6 +245,56 @@ impl Allocation {
     pub(crate) fn word(&self, index: usize) -> &AtomicU32 {
         &self.words[index]
     }
+
+    /// Whether byte `at` was written.
+    fn has(&self, at: usize) -> bool {
+        self.all_written.load(Relaxed) || self.written[at / 4].load(Relaxed) >> (at % 4) & 1 == 1
+    }
+
+    fn is_written(&self, range: Range<usize>) -> bool {
+        let Range { start, end } = range;
+        let (first, last) = (start.next_multiple_of(4).min(end), (end / 4 * 4).max(start));
+        self.all_written.load(Relaxed)
+            || (start..first).chain(last.max(first)..end).all(|at| self.has(at))
+                && (first >= last || self.written[first / 4..last / 4].iter().all(|note| note.load(Relaxed) == 0xf))
+    }
+
+    /// Writes less than a word.
+    fn write_bytes(&self, start: usize, bytes: &[u8]) {
+        for (at, &byte) in (start..).zip(bytes) {
+            self.set(at / 4, u32::from(byte) << (at % 4 * 8), 0xff << (at % 4 * 8));
+            self.mark(at / 4, 1 << (at % 4));
+        }
+    }
+
+    /// Reads less than a word.
+    fn read_bytes(&self, start: usize, bytes: &mut [u8]) {
+        for (at, byte) in (start..).zip(bytes) {
+            *byte = (self.words[at / 4].load(Relaxed) >> (at % 4 * 8)) as u8;
+        }
+    }
+}
+
+/// An atomic integer and the plain one of the same layout.
+trait Cell {
+    type Plain: Copy + Default;
+}
+
+impl Cell for AtomicU32 {
+    type Plain = u32;
+}
+
+impl Cell for AtomicU8 {
+    type Plain = u8;
+}
+
+/// Zeros that the operating system gives when they are first touched: an allocation costs what of it is used.
+fn zeroed<A: Cell>(n: usize) -> Box<[A]> {
+    const { assert!(size_of::<A>() == size_of::<A::Plain>() && align_of::<A>() == align_of::<A::Plain>()) };
+    let plain = vec![A::Plain::default(); n].into_boxed_slice();
+    // SAFETY: an atomic integer has the size and bit validity of its integer (std), and on this target its alignment,
+    // as checked above; the box is the only owner.
+    unsafe { Box::from_raw(Box::into_raw(plain) as *mut [A]) }
 }
 
 /// Words with a note of which bytes were written. Shared and local memory are plain, global memory is atomic.

@@ -32,6 +32,7 @@ use std::path::Path;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
@@ -105,6 +106,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageFault> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(ImageFault::Decode)?;
     image.apply_orientation(orientation);
     Ok(if image.has_alpha() { over_white(&image) } else { image.into_rgb8() })
+}
+
+/// A decoder for the content of a JPEG file.
+pub(crate) fn jpeg(bytes: &[u8]) -> Result<JpegDecoder<Cursor<&[u8]>>, ImageFault> {
+    JpegDecoder::new(Cursor::new(bytes)).map_err(ImageFault::Decode)
 }
 
 /// The format, from the content.

@@ -56,6 +56,7 @@ impl Dataset {
             classes: CLASSES.map(str::to_owned).to_vec(),
             train: Arc::new(Demo { split: "train", first: 0, n_of_class: N_TRAIN }),
             val: Arc::new(Demo { split: "test", first: N_TRAIN, n_of_class: N_TEST }),
+            statistics: None,
         }
     }
 }

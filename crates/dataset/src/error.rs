@@ -4,6 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::decode::{MAX_FILE_BYTES, MAX_PIXELS};
+use crate::packed::MAX_SIDE;
+
+/// What to do about a damaged file of a packed set.
+const REPAIR: &str = "bring the file back, or prepare the data again into another folder";
 
 /// The layout that a data folder must have, as the messages give it.
 pub const LAYOUT: &str = "train/CLASS/*.jpg and val/CLASS/*.jpg (or .jpeg, .png, .webp)";
@@ -91,6 +95,57 @@ pub enum Error {
         /// The first such classes.
         classes: String,
     },
+    /// A file of a packed set could not be read or written.
+    #[error("cannot {action} {}: {cause}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried, as "read".
+        action: &'static str,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// A file of a packed set is not what it should be.
+    #[error("{}: {problem}; {REPAIR}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found, and what was expected.
+        problem: String,
+    },
+    /// A packed set has images of another size than is asked for.
+    #[error(
+        "{} has images of {found} pixels, expected {expected}; prepare the data with --size {expected}",
+        .dir.display()
+    )]
+    Side {
+        /// The packed set.
+        dir: PathBuf,
+        /// Its side.
+        found: usize,
+        /// The side that is asked for.
+        expected: usize,
+    },
+    /// A preparation was stopped before its end.
+    #[error("{} is prepared in part only; run the same alexnet prepare again, it goes on", .dir.display())]
+    Unfinished {
+        /// The packed set.
+        dir: PathBuf,
+    },
+    /// The folder for a packed set holds something else.
+    #[error("{} {holds}; give another --out, or remove it", .dir.display())]
+    Occupied {
+        /// The folder.
+        dir: PathBuf,
+        /// What it holds.
+        holds: &'static str,
+    },
+    /// The side asked for is not one that can be stored.
+    #[error("images of {side} pixels cannot be packed; expected 1 to {MAX_SIDE}")]
+    PackedSide {
+        /// The side.
+        side: usize,
+    },
     /// An image could not be read.
     #[error("cannot read image {}: {fault}", .path.display())]
     Image {
@@ -148,13 +203,31 @@ pub enum ImageFault {
     /// The decoder refused the content.
     #[error("{}", one_line(.0))]
     Decode(image::ImageError),
+    /// The bytes of a packed image are not those that were written.
+    #[error("the bytes have CRC-32 {found:08x}, expected {expected:08x}: the shard was damaged or changed")]
+    Changed {
+        /// Of the bytes as they are.
+        found: u32,
+        /// Of the bytes as they were written.
+        expected: u32,
+    },
+    /// A packed image has another size than its set.
+    #[error("it has {width} x {height} pixels, expected {side} x {side}")]
+    PackedSize {
+        /// Width of the image.
+        width: u32,
+        /// Height of the image.
+        height: u32,
+        /// The set's side.
+        side: usize,
+    },
     /// The decoder panicked: a bug in it that this file brings out.
     #[error("the decoder failed on this file (a bug in the decoder); convert or remove the file")]
     Panicked,
 }
 
 /// An image that was left out, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Skipped {
     /// The image, as [`crate::Images::name`] gives it.
     pub name: String,
@@ -174,6 +247,10 @@ impl Skipped {
 }
 
 impl Error {
+    pub(crate) fn file(path: &Path, action: &'static str, cause: io::Error) -> Error {
+        Error::File { path: path.to_owned(), action, cause }
+    }
+
     pub(crate) fn unreadable(dir: &Path, cause: io::Error) -> Error {
         Error::Unreadable { dir: dir.to_owned(), cause }
     }

@@ -59,6 +59,7 @@ impl Dataset {
             classes: classes.iter().map(|name| lossy(name)).collect(),
             train: Arc::new(train),
             val: Arc::new(val),
+            statistics: None,
         })
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In reading order:
 //! - [`Dataset`]: two splits of labelled images and the names of the classes. [`Dataset::folder`]
-//!   finds them in a folder, [`Dataset::demo`] has 10,000 in the binary.
+//!   finds them in a folder, [`Dataset::packed`] in shards that [`prepare()`] wrote, [`Dataset::open`]
+//!   in either; [`Dataset::demo`] has 10,000 in the binary.
 //! - [`Images`]: one split, read by index. [`load_image`] reads one file the same way.
 //! - [`Statistics`]: the mean image and the colour covariance of the training images.
 //! - [`permutation`]: the order of an epoch.
@@ -13,22 +14,28 @@
 //!
 //! Invariant: everything is the same for any number of threads. Batches are in order and sums are of
 //! integers.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
+mod atomic;
 mod decode;
 mod demo;
 mod error;
 mod folder;
 mod loader;
 mod order;
+mod packed;
+mod prepare;
 mod statistics;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use decode::load_image;
 pub use error::{Error, ImageFault, LAYOUT, Skipped};
 pub use loader::{Batch, Loader};
 pub use order::permutation;
+pub use packed::{Encoding, MAX_SIDE};
+pub use prepare::{Prepared, prepare};
 pub use statistics::Statistics;
 
 /// One split: images with labels, read by index.
@@ -77,6 +84,21 @@ pub struct Dataset {
     pub train: Arc<dyn Images>,
     /// The validation images.
     pub val: Arc<dyn Images>,
+    /// Those of the training images, where they are stored with the data.
+    pub statistics: Option<Arc<Statistics>>,
+}
+
+impl Dataset {
+    /// Opens `dir`, a packed set or a folder of images, to be read as `side x side`.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::packed`] where `dir` holds a packed set, else those of [`Dataset::folder`].
+    ///
+    /// # Panics
+    /// If `side` is zero.
+    pub fn open(dir: &Path, side: usize) -> Result<Dataset, Error> {
+        if packed::is_packed(dir) { Dataset::packed(dir, side) } else { Dataset::folder(dir, side) }
+    }
 }
 
 impl std::fmt::Debug for Dataset {

@@ -33,9 +33,9 @@ pub struct Statistics {
 /// Pairs of channels whose products are summed.
 const PAIRS: [(usize, usize); 6] = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)];
 
-/// What one thread has summed.
-struct Sums {
-    images: u64,
+/// Sums over some images, from which statistics are made.
+pub(crate) struct Sums {
+    pub(crate) images: u64,
     bytes: Vec<u64>,
     products: [u128; 6],
     /// Index and record of each image that could not be read.
@@ -43,11 +43,11 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(side: usize) -> Sums {
+    pub(crate) fn new(side: usize) -> Sums {
         Sums { images: 0, bytes: vec![0; side * side * 3], products: [0; 6], skipped: Vec::new() }
     }
 
-    fn add_image(&mut self, rgb: &[u8]) {
+    pub(crate) fn add_image(&mut self, rgb: &[u8]) {
         self.images += 1;
         for (sum, &byte) in self.bytes.iter_mut().zip(rgb) {
             *sum += u64::from(byte);
@@ -63,7 +63,7 @@ impl Sums {
         }
     }
 
-    fn merge(&mut self, other: Sums) {
+    pub(crate) fn merge(&mut self, other: Sums) {
         self.images += other.images;
         for (sum, value) in self.bytes.iter_mut().zip(other.bytes) {
             *sum += value;
@@ -72,6 +72,35 @@ impl Sums {
             *sum += value;
         }
         self.skipped.extend(other.skipped);
+    }
+
+    /// The sums as bytes, little-endian: images, products, then the sum of each byte in 32 bits.
+    ///
+    /// # Panics
+    /// If there are more than 2^24 images.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        assert!(self.images <= 1 << 24, "the sums of {} images do not fit 32 bits", self.images);
+        let mut bytes = self.images.to_le_bytes().to_vec();
+        bytes.extend(self.products.iter().flat_map(|product| product.to_le_bytes()));
+        bytes.extend(self.bytes.iter().flat_map(|&sum| (sum as u32).to_le_bytes()));
+        bytes
+    }
+
+    /// What [`Sums::to_bytes`] gave; none if it was something else.
+    pub(crate) fn from_bytes(side: usize, bytes: &[u8]) -> Option<Sums> {
+        let (images, bytes) = bytes.split_first_chunk()?;
+        let (products, bytes) = bytes.split_at_checked(6 * 16)?;
+        let (sums, rest) = bytes.as_chunks();
+        if sums.len() != side * side * 3 || !rest.is_empty() {
+            return None;
+        }
+        let products = products.as_chunks().0;
+        Some(Sums {
+            images: u64::from_le_bytes(*images),
+            bytes: sums.iter().map(|&sum| u64::from(u32::from_le_bytes(sum))).collect(),
+            products: array::from_fn(|i| u128::from_le_bytes(products[i])),
+            skipped: Vec::new(),
+        })
     }
 }
 
@@ -127,7 +156,7 @@ impl Statistics {
         Ok((Statistics::from_sums(side, &total), skipped))
     }
 
-    fn from_sums(side: usize, sums: &Sums) -> Statistics {
+    pub(crate) fn from_sums(side: usize, sums: &Sums) -> Statistics {
         let covariance = covariance(side, sums);
         let (eigenvalues, eigenvectors) = symmetric_eigen(covariance);
         let mean = sums.bytes.iter().map(|&sum| (sum as f64 / sums.images as f64) as f32).collect();

@@ -1,6 +1,6 @@
 //! Which thread this is. Blocks are one-dimensional.
 
-use core::arch::nvptx::{_block_idx_x, _block_idx_y, _thread_idx_x};
+use core::arch::nvptx::{_block_idx_x, _block_idx_y, _block_idx_z, _thread_idx_x};
 
 /// The thread in its block.
 #[inline(always)]
@@ -21,4 +21,11 @@ pub fn block_x() -> u32 {
 pub fn block_y() -> u32 {
     // SAFETY: reads a special register.
     unsafe { _block_idx_y() as u32 }
+}
+
+/// The block's layer in the grid.
+#[inline(always)]
+pub fn block_z() -> u32 {
+    // SAFETY: reads a special register.
+    unsafe { _block_idx_z() as u32 }
 }

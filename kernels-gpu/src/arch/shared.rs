@@ -113,3 +113,17 @@ pub fn wait_for_copies<const N: u32>() {
     // SAFETY: only waits.
     unsafe { asm!("cp.async.wait_group {};", const N, options(nostack)) }
 }
+
+/// Starts a copy of a float from device memory to the pool; with `wanted` false it writes zero and reads nothing.
+///
+/// # Safety
+/// As [`copy_async`], for 4 bytes aligned to 4.
+#[inline(always)]
+pub unsafe fn copy_float_async(to: u32, from: *const f32, wanted: bool) {
+    let bytes = if wanted { 4_u32 } else { 0 };
+    // SAFETY: the caller's contract.
+    unsafe {
+        asm!("cp.async.ca.shared.global [{}], [{}], 4, {};", in(reg32) to, in(reg64) from, in(reg32) bytes,
+            options(nostack));
+    }
+}

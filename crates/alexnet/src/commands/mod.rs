@@ -5,6 +5,7 @@ pub mod export;
 mod model;
 pub mod net;
 pub mod predict;
+pub mod prepare;
 pub mod train;
 
 use std::path::Path;
@@ -26,10 +27,11 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Prepare(args) => prepare::run(args),
     }
 }
 
-/// The data set in `folder`, or the demo set, with images of `side` pixels for `net`.
+/// The data set in `folder`, packed or not, or the demo set, with images of `side` pixels for `net`.
 fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
     let Some(folder) = folder else {
         let demo = Dataset::demo();
@@ -42,7 +44,7 @@ fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
         }
         return Ok(demo);
     };
-    Ok(Dataset::folder(folder, side)?)
+    Ok(Dataset::open(folder, side)?)
 }
 
 /// Checks that a data set has the classes of a checkpoint.

@@ -170,13 +170,16 @@ impl Start {
     }
 }
 
-/// Mean image and colour statistics of the training images; none when somebody asked to stop.
+/// Mean image and colour statistics of the training images, stored or computed; none when somebody asked to stop.
 fn statistics(
     data: &Dataset,
     args: &TrainArgs,
     interrupt: &Interrupt,
     skips: &mut Skips,
 ) -> Result<Option<Statistics>> {
+    if let Some(stored) = &data.statistics {
+        return Ok(Some(Statistics::clone(stored)));
+    }
     let progress = Progress::start("mean image and colours", data.train.len());
     let images = interrupt.guard(data.train.as_ref());
     // Nothing else runs yet: all processors decode.

@@ -5,13 +5,16 @@
 
 mod activation;
 mod augment;
+mod conv;
 mod dropout;
+mod fc;
 mod graphs;
 mod lrn;
 mod map_norm;
 mod memory;
 mod operand;
 mod pool;
+mod product;
 mod softmax;
 mod step;
 mod update;
@@ -205,33 +208,33 @@ impl Device for Cuda {
     }
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: ConvForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        conv::forward(self, op, images)
     }
 
     fn conv_input_grad(&mut self, op: &ConvInputGrad) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: ConvInputGrad::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        conv::input_grad(self, op, images)
     }
 
     fn conv_weight_grad(&mut self, op: &ConvWeightGrad) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: ConvWeightGrad::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        conv::weight_grad(self, op, images)
     }
 
     fn fc_forward(&mut self, op: &FcForward) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: FcForward::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        fc::forward(self, op, images)
     }
 
     fn fc_input_grad(&mut self, op: &FcInputGrad) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: FcInputGrad::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        fc::input_grad(self, op, images)
     }
 
     fn fc_weight_grad(&mut self, op: &FcWeightGrad) -> Result<(), Error> {
-        let _images = self.check(op)?;
-        Err(Error::Unsupported { op: FcWeightGrad::NAME, problem: "there is no kernel yet".to_string() })
+        let images = self.check(op)?;
+        fc::weight_grad(self, op, images)
     }
 
     fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {

@@ -10,8 +10,8 @@ use crate::ops::{Span, UnaryGradTower, UnaryShape, UnaryTower};
 /// One operand of up to [`MAX_TOWERS`] towers.
 pub(super) struct Operand {
     /// The address of its region.
-    base: u64,
-    at: Offsets,
+    pub(super) base: u64,
+    pub(super) at: Offsets,
     offsets: [u32; MAX_TOWERS],
 }
 

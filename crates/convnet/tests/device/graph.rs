@@ -55,7 +55,7 @@ fn a_graph_runs_what_was_captured_with_the_numbers_of_its_launch() {
         .unwrap();
     assert_eq!(sum.read::<f32>(), [0.0; LEN], "capturing runs nothing");
 
-    for (number, expected) in [(1.0, 1.0), (10.0, 11.0), (0.5, 11.5)] {
+    for (number, expected) in [(1.0_f32, 1.0), (10.0, 11.0), (0.5, 11.5)] {
         input.write(&[number; LEN]);
         // SAFETY: buffers and module live until the sums are read.
         unsafe { bench.stream.launch_graph(&mut graph) }.unwrap();

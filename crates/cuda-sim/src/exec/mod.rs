@@ -17,7 +17,7 @@ mod warp;
 mod words;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -34,7 +34,7 @@ const MAX_THREADS: u64 = 1024;
 /// A module whose variables are in a device's memory.
 #[derive(Debug)]
 pub struct Program {
-    module: Module,
+    module: Arc<Module>,
     /// Address of each variable of the module.
     addresses: Vec<u64>,
 }
@@ -45,7 +45,14 @@ impl Program {
     /// # Errors
     /// When the PTX is not understood.
     pub fn load(source: &str, memory: &Memory, device: u32) -> Result<Program, LaunchError> {
-        let module = Module::parse(source)?;
+        Program::place(Arc::new(Module::parse(source)?), memory, device)
+    }
+
+    /// Puts the variables of a parsed module into the memory of `device`.
+    ///
+    /// # Errors
+    /// Those of the memory.
+    pub fn place(module: Arc<Module>, memory: &Memory, device: u32) -> Result<Program, LaunchError> {
         let mut addresses = Vec::new();
         for variable in &module.variables {
             let address = memory.alloc(device, variable.bytes);

@@ -1,0 +1,89 @@
+//! `alexnet prepare`, and training on what it made.
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
+
+mod common;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use common::{Place, names, same_file, wait_for};
+
+/// Checks that two folders hold the same files with the same bytes.
+fn same_folder(place: &Place, a: &str, b: &str) {
+    assert_eq!(names(&place.path(a)), names(&place.path(b)), "{a} and {b}");
+    for name in names(&place.path(a)) {
+        same_file(place, &format!("{a}/{name}"), &format!("{b}/{name}"));
+    }
+}
+
+#[test]
+fn a_packed_set_is_trained_on_measured_and_may_move() {
+    let place = Place::new();
+    place.make_data(&["red", "green"], 40, 8);
+    let said = place.ok(&["prepare", "data", "--out", "packed", "--size", "16"]);
+    assert!(said.contains("80 training and 16 validation images") && said.contains("train --data packed"), "{said}");
+    let train = ["train", "--data", "packed", "--net", "tiny16.toml", "--out", "run", "--max-steps"];
+    place.ok(&[&train[..], &["4"]].concat());
+    fs::rename(place.path("packed"), place.path("moved")).unwrap();
+    place.ok(&["train", "--resume", "run", "--data", "moved", "--epochs", "3"]);
+    let said = place.ok(&["eval", "--model", "run", "--data", "moved"]);
+    assert!(said.contains("16 images"), "{said}");
+    // The folder has the same classes, so the same network can be measured on it.
+    place.ok(&["eval", "--model", "run", "--data", "data"]);
+    let message = place.fails(1, &["train", "--data", "moved", "--net", "mini"]);
+    assert!(message.contains("16 pixels, expected 32") && message.contains("--size 32"), "{message}");
+}
+
+#[test]
+fn where_it_was_interrupted_does_not_show_in_a_run() {
+    let place = Place::new();
+    place.make_data(&["red", "green"], 60, 8);
+    place.ok(&["prepare", "data", "--out", "packed", "--size", "16"]);
+    let begin = ["train", "--data", "packed", "--net", "tiny16.toml", "--epochs", "3", "--out"];
+    place.ok(&[&begin[..], &["whole"]].concat());
+    place.ok(&[&begin[..], &["parts", "--max-steps", "2"]].concat());
+    place.ok(&["train", "--resume", "parts", "--max-steps", "7", "--threads", "3"]);
+    place.ok(&["train", "--resume", "parts"]);
+    same_file(&place, "whole/last.safetensors", "parts/last.safetensors");
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
+    let place = Place::new();
+    place.make_data(&["red", "green", "blue"], 250, 40);
+    let prepare = |out| ["prepare", "data", "--out", out, "--size", "96"];
+    let start = Instant::now();
+    place.ok(&prepare("whole"));
+    let whole = start.elapsed();
+    // Moments spread over the whole run, by the golden ratio.
+    for round in 1..=20_u32 {
+        let moment = Duration::from_secs_f64(whole.as_secs_f64() * (f64::from(round) * 0.618).fract());
+        let out = format!("parts{}", round % 4);
+        let mut child = place.start(&prepare(&out));
+        wait_for(&place.path(&out));
+        std::thread::sleep(moment);
+        let _ = child.kill(); // it may be done
+        child.wait().unwrap();
+    }
+    for out in ["parts0", "parts1", "parts2", "parts3"] {
+        place.ok(&prepare(out));
+        same_folder(&place, "whole", out);
+    }
+}
+
+#[test]
+fn what_cannot_be_prepared_is_said() {
+    let place = Place::new();
+    place.make_data(&["red", "green"], 4, 2);
+    for (args, says) in [
+        (["prepare", "nowhere", "--out", "a"], "nowhere"),
+        (["prepare", "data", "--out", "data/packed"], "lies inside"),
+        (["prepare", "data", "--out", "tiny.toml"], "tiny.toml"),
+    ] {
+        let message = place.fails(1, &args);
+        assert!(message.contains(says), "{message}");
+    }
+    let message = place.fails(2, &["prepare", "data", "--out", "a", "--size", "5000"]);
+    assert!(message.contains("1 to 4096"), "{message}");
+    assert_eq!(place.names(), ["data"]);
+}

@@ -1,0 +1,215 @@
+//! Convolution.
+
+use kernels_gpu::conv::{FORWARD, INPUT_GRAD, INPUT_GRAD_STRIDED, WEIGHT_GRAD};
+use kernels_gpu::element::Divisor;
+use kernels_gpu::product::Product;
+use kernels_gpu::product::copy::{MAX_EXTENT, Windows};
+
+use super::Cuda;
+use super::operand::count;
+use super::product::{Launch, column_sums, finish};
+use crate::Error;
+use crate::device::Argument;
+use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation};
+
+/// Terms of a sum that are added in one part. Every sum of AlexNet's forward convolutions is one part; a weight gradient
+/// is cut into enough parts to fill a card.
+const SLICE: u32 = 2304;
+
+/// A convolution as kernels take it.
+pub(super) struct Extents {
+    shape: ConvShape,
+    slice: u32,
+    /// Windows of the batch.
+    outputs: u32,
+    /// Pixels of the batch.
+    inputs: u32,
+    /// Terms of a window.
+    terms: u32,
+}
+
+impl Extents {
+    /// Refuses what a kernel cannot count.
+    pub(super) fn new(op: &'static str, shape: ConvShape, images: usize, slice: u32) -> Result<Extents, Error> {
+        let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad } = shape;
+        for extent in [in_height, in_width, out_height, out_width, size, stride, pad] {
+            if extent > MAX_EXTENT as usize {
+                let problem = format!("an extent is {extent}, possible are up to {MAX_EXTENT}");
+                return Err(Error::Unsupported { op, problem });
+            }
+        }
+        let taps = size * size;
+        let (pixels, windows) = (in_height * in_width, out_height * out_width);
+        for len in [images * pixels * channels, images * windows * filters, taps * channels * filters] {
+            count(op, len)?;
+        }
+        let (outputs, inputs) = (count(op, images * windows)?, count(op, images * pixels)?);
+        count(op, taps * filters)?;
+        let terms = count(op, taps * channels)?;
+        Ok(Extents { shape, slice, outputs, inputs, terms })
+    }
+
+    /// Windows over the inputs.
+    fn windows(&self) -> Windows {
+        let shape = &self.shape;
+        Windows {
+            height: shape.in_height as u32,
+            width: shape.in_width as u32,
+            channels: shape.channels as u32,
+            stride: shape.stride as u32,
+            pad: shape.pad as u32,
+            taps: (shape.size * shape.size) as u32,
+            by_channels: Divisor::new(shape.channels as u32),
+            by_size: Divisor::new(shape.size as u32),
+            by_columns: Divisor::new(shape.out_width as u32),
+            by_rows: Divisor::new(shape.out_height as u32),
+            by_dilation: Divisor::new(1),
+        }
+    }
+
+    /// Windows over the gradients of outputs, one for each pixel of the inputs.
+    fn gradient_windows(&self) -> Windows {
+        let shape = &self.shape;
+        Windows {
+            height: shape.out_height as u32,
+            width: shape.out_width as u32,
+            channels: shape.filters as u32,
+            stride: 1,
+            pad: (shape.size as u32 - 1).wrapping_sub(shape.pad as u32),
+            taps: (shape.size * shape.size) as u32,
+            by_channels: Divisor::new(shape.filters as u32),
+            by_size: Divisor::new(shape.size as u32),
+            by_columns: Divisor::new(shape.in_width as u32),
+            by_rows: Divisor::new(shape.in_height as u32),
+            by_dilation: Divisor::new(shape.stride as u32),
+        }
+    }
+}
+
+pub(super) fn forward(cuda: &mut Cuda, op: &ConvForward, images: usize) -> Result<(), Error> {
+    forward_of(cuda, op, &Extents::new(ConvForward::NAME, op.shape, images, SLICE)?, ConvForward::NAME)
+}
+
+pub(super) fn input_grad(cuda: &mut Cuda, op: &ConvInputGrad, images: usize) -> Result<(), Error> {
+    input_grad_of(cuda, op, &Extents::new(ConvInputGrad::NAME, op.shape, images, SLICE)?, ConvInputGrad::NAME)
+}
+
+pub(super) fn weight_grad(cuda: &mut Cuda, op: &ConvWeightGrad, images: usize) -> Result<(), Error> {
+    weight_grad_of(cuda, op, &Extents::new(ConvWeightGrad::NAME, op.shape, images, SLICE)?, ConvWeightGrad::NAME)
+}
+
+/// The forward pass, of an operation called `name`.
+pub(super) fn forward_of(
+    cuda: &mut Cuda,
+    op: &ConvForward,
+    extents: &Extents,
+    name: &'static str,
+) -> Result<(), Error> {
+    let (windows, filters) = (extents.windows(), op.shape.filters as u32);
+    for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
+        let sources = towers[0].inputs.len() as u32;
+        let product = Product::join(extents.outputs, filters, extents.terms, sources, extents.slice);
+        let input = cuda.sources(name, towers.iter().map(|tower| &tower.inputs[..]))?;
+        let weight = cuda.sources(name, towers.iter().map(|tower| &tower.weights[..]))?;
+        let bias = cuda.operand(name, towers.iter().map(|tower| tower.bias))?;
+        let output = cuda.operand(name, towers.iter().map(|tower| tower.output))?;
+        let (sum_sources, bias) = (product.parts / product.slices, Some((bias, finish(op.activation))));
+        let launch = Launch::new(cuda, name, product, sum_sources, towers.len() as u32, output, bias)?;
+        let (bias_base, bias_at) = launch.bias();
+        let arguments = [
+            Argument::address(&input.base),
+            Argument::value(&input.at),
+            Argument::address(&weight.base),
+            Argument::value(&weight.at),
+            Argument::address(&bias_base),
+            Argument::value(&bias_at),
+            Argument::address(&launch.base),
+            Argument::value(&launch.at),
+            Argument::value(&windows),
+            Argument::value(&product),
+            Argument::value(&launch.finish),
+        ];
+        // SAFETY: the operation passed its check, so each span holds all images, weights or biases, and an output
+        // overlaps nothing; parts go to scratch memory that was made for them; regions are aligned to 256 bytes; the
+        // product and the windows are of one shape, whose extents were checked; grid and block are the kernel's.
+        unsafe { cuda.launch(&FORWARD, launch.grid, &arguments) }?;
+        launch.sum_parts(cuda)?;
+    }
+    Ok(())
+}
+
+/// The input gradient, of an operation called `name`.
+pub(super) fn input_grad_of(
+    cuda: &mut Cuda,
+    op: &ConvInputGrad,
+    extents: &Extents,
+    name: &'static str,
+) -> Result<(), Error> {
+    let (windows, shape) = (extents.gradient_windows(), &op.shape);
+    let terms = (shape.size * shape.size * shape.filters) as u32;
+    let kernel = if shape.stride == 1 { &INPUT_GRAD } else { &INPUT_GRAD_STRIDED };
+    for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
+        let consumers = sources.iter().map(|source| source.d_outputs.len());
+        let consumers = super::product::same(name, consumers)?;
+        let product = Product::split(extents.inputs, shape.channels as u32, terms, consumers, extents.slice);
+        let d_output = cuda.sources(name, sources.iter().map(|source| &source.d_outputs[..]))?;
+        let weight = cuda.sources(name, sources.iter().map(|source| &source.weights[..]))?;
+        let d_input = cuda.operand(name, sources.iter().map(|source| source.d_input))?;
+        let launch = Launch::new(cuda, name, product, consumers, sources.len() as u32, d_input, None)?;
+        let arguments = [
+            Argument::address(&d_output.base),
+            Argument::value(&d_output.at),
+            Argument::address(&weight.base),
+            Argument::value(&weight.at),
+            Argument::address(&launch.base),
+            Argument::value(&launch.at),
+            Argument::value(&windows),
+            Argument::value(&product),
+        ];
+        // SAFETY: as in `forward_of`, for gradients.
+        unsafe { cuda.launch(kernel, launch.grid, &arguments) }?;
+        launch.sum_parts(cuda)?;
+    }
+    Ok(())
+}
+
+/// The gradients of weights and biases, of an operation called `name`.
+pub(super) fn weight_grad_of(
+    cuda: &mut Cuda,
+    op: &ConvWeightGrad,
+    extents: &Extents,
+    name: &'static str,
+) -> Result<(), Error> {
+    let (windows, filters) = (extents.windows(), op.shape.filters as u32);
+    let product = Product::split(extents.terms, filters, extents.outputs, 1, extents.slice);
+    let pairs = op.towers.iter().flat_map(|tower| {
+        let pairs = tower.inputs.iter().zip(&tower.d_weights);
+        pairs.map(|(&input, &d_weight)| ([input], [tower.d_output], d_weight))
+    });
+    let pairs = pairs.collect::<Vec<_>>();
+    for pairs in pairs.chunks(kernels_gpu::element::MAX_TOWERS) {
+        let input = cuda.sources(name, pairs.iter().map(|(input, _, _)| &input[..]))?;
+        let d_output = cuda.sources(name, pairs.iter().map(|(_, d_output, _)| &d_output[..]))?;
+        let d_weight = cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight))?;
+        let launch = Launch::new(cuda, name, product, 1, pairs.len() as u32, d_weight, None)?;
+        let arguments = [
+            Argument::address(&input.base),
+            Argument::value(&input.at),
+            Argument::address(&d_output.base),
+            Argument::value(&d_output.at),
+            Argument::address(&launch.base),
+            Argument::value(&launch.at),
+            Argument::value(&windows),
+            Argument::value(&product),
+        ];
+        // SAFETY: as in `forward_of`, for gradients.
+        unsafe { cuda.launch(&WEIGHT_GRAD, launch.grid, &arguments) }?;
+        launch.sum_parts(cuda)?;
+    }
+    for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
+        let d_output = cuda.operand(name, towers.iter().map(|tower| tower.d_output))?;
+        let d_bias = cuda.operand(name, towers.iter().map(|tower| tower.d_bias))?;
+        column_sums(cuda, name, product, d_output, d_bias, towers.len() as u32)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Fully connected layers: convolutions of one pixel by one tap, with shorter parts.
+
+use super::Cuda;
+use super::conv::{Extents, forward_of, input_grad_of, weight_grad_of};
+use crate::Error;
+use crate::ops::{ConvShape, FcForward, FcInputGrad, FcShape, FcWeightGrad, Forward, InputGrad, Operation, WeightGrad};
+
+/// Terms of a sum that are added in one part: there are few rows, so a card is filled by parts.
+const SLICE: u32 = 1024;
+
+fn conv_shape(FcShape { inputs, outputs }: FcShape) -> ConvShape {
+    ConvShape {
+        in_height: 1,
+        in_width: 1,
+        channels: inputs,
+        out_height: 1,
+        out_width: 1,
+        filters: outputs,
+        size: 1,
+        stride: 1,
+        pad: 0,
+    }
+}
+
+pub(super) fn forward(cuda: &mut Cuda, op: &FcForward, images: usize) -> Result<(), Error> {
+    let shape = conv_shape(op.shape);
+    let extents = Extents::new(FcForward::NAME, shape, images, SLICE)?;
+    let conv = Forward { shape, activation: op.activation, towers: op.towers.clone() };
+    forward_of(cuda, &conv, &extents, FcForward::NAME)
+}
+
+pub(super) fn input_grad(cuda: &mut Cuda, op: &FcInputGrad, images: usize) -> Result<(), Error> {
+    let shape = conv_shape(op.shape);
+    let extents = Extents::new(FcInputGrad::NAME, shape, images, SLICE)?;
+    input_grad_of(cuda, &InputGrad { shape, sources: op.sources.clone() }, &extents, FcInputGrad::NAME)
+}
+
+pub(super) fn weight_grad(cuda: &mut Cuda, op: &FcWeightGrad, images: usize) -> Result<(), Error> {
+    let shape = conv_shape(op.shape);
+    let extents = Extents::new(FcWeightGrad::NAME, shape, images, SLICE)?;
+    weight_grad_of(cuda, &WeightGrad { shape, towers: op.towers.clone() }, &extents, FcWeightGrad::NAME)
+}

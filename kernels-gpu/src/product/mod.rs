@@ -1,0 +1,406 @@
+//! The matrix product under all layers with weights, f32: `out = left * right`, any shape.
+//!
+//! # Algorithm
+//! ```text
+//! for each tile of out (TILE_M x TILE_N) of each part of each problem, one block:
+//!     for each step of TILE_K terms: the floats of both operands are copied to shared memory
+//!         STAGES - 1 steps ahead; each thread adds TILE_K products to its 8 x 8 elements
+//! ```
+//! How an operand becomes a tile is the business of its [`copy`]: matrices are not laid out before (implicit GEMM).
+//! # The order of sums
+//! A sum is cut into parts of at most a slice of terms ([`Product`]). A part is added in ascending order by fused
+//! multiply-adds from zero; with more than one part, each is written to scratch memory, and [`crate::sum_parts`] adds
+//! those of each source in order, then the sources in order. All of it follows from the shape of the operation.
+//! # Thread mapping
+//! Block `(x, 0, z)` owns tile `x`, counted along rows, of part `z % parts` of problem `z / parts`. With
+//! `tx = thread % 8` and `ty = thread / 8` a thread owns rows `4 * ty ..` and `64 + 4 * ty ..`, columns `4 * tx ..`
+//! and `32 + 4 * tx ..`, four of each: the reads of a warp are without bank conflicts.
+//! 128 x 64 and not 128 x 128 because towers have 48, 128 and 192 filters, and a batch has 128 images: a weight of a
+//! fully connected layer is then read once per pass.
+//! # Shared memory
+//! [`STAGES`] stages of a left tile, `TILE_K` rows of [`LEFT_PITCH`], then a right tile, of [`RIGHT_PITCH`];
+//! pitches of 4 beyond a multiple of 32 let a warp write 8 rows by 4 columns without conflict.
+//! # Cost
+//! `2 * m * n * k` operations; reads `m * k * ceil(n / TILE_N) + k * n * ceil(m / TILE_M)` floats, mostly from the L2
+//! cache; writes `m * n` for each part. Copies are of 4 bytes, 12 for 512 multiply-adds of a thread, so that they may
+//! transpose, and need no alignment.
+
+pub mod copy;
+
+use crate::Argument;
+use crate::element::Offsets;
+use crate::geometry::ceil_div;
+use crate::kernel::Kind;
+
+/// Rows of a block's tile.
+pub const TILE_M: u32 = 128;
+/// Columns of a block's tile.
+pub const TILE_N: u32 = 64;
+/// Terms that are added per step.
+pub const TILE_K: u32 = 8;
+/// Threads of a block.
+pub const THREADS: u32 = 128;
+/// Stages of the copies.
+pub const STAGES: u32 = 4;
+/// Blocks that fit on a multiprocessor.
+pub const MIN_BLOCKS: u32 = 3;
+/// Floats from one row of a left tile to the next.
+pub const LEFT_PITCH: u32 = TILE_M + 4;
+/// Floats from one row of a right tile to the next.
+pub const RIGHT_PITCH: u32 = TILE_N + 4;
+/// Dynamic shared memory of a block.
+pub const SHARED_BYTES: u32 = STAGES * STAGE_BYTES;
+/// Sources of one problem.
+pub const MAX_SOURCES: usize = 4;
+/// The most layers of a grid.
+pub const MAX_LAYERS: u32 = 65_535;
+
+const LEFT_BYTES: u32 = TILE_K * LEFT_PITCH * 4;
+const STAGE_BYTES: u32 = LEFT_BYTES + TILE_K * RIGHT_PITCH * 4;
+
+const _: () = assert!(SHARED_BYTES <= 48 * 1024, "more needs a launch attribute");
+const _: () = assert!(TILE_M * TILE_N == THREADS * 64, "a thread owns 8 x 8 elements");
+
+/// Where an operand of each source of each problem begins, in elements from the base of its region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Places {
+    low: [Offsets; 2],
+    high: [Offsets; 2],
+}
+
+impl Argument for Places {
+    const KIND: Kind = Kind::Struct;
+}
+
+impl Places {
+    /// Those of each source.
+    pub const fn new([first, second, third, fourth]: [Offsets; MAX_SOURCES]) -> Places {
+        Places { low: [first, second], high: [third, fourth] }
+    }
+
+    /// The place of a source of a problem.
+    #[inline(always)]
+    pub const fn of(self, source: u32, problem: u32) -> u32 {
+        let (first, second) = (self.low[0].of(problem), self.low[1].of(problem));
+        let (third, fourth) = (self.high[0].of(problem), self.high[1].of(problem));
+        let low = if source == 0 { first } else { second };
+        let high = if source == 2 { third } else { fourth };
+        if source < 2 { low } else { high }
+    }
+}
+
+/// Extents of a product, and how its sums are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Product {
+    /// Rows of `left` and `out`.
+    pub m: u32,
+    /// Columns of `right` and `out`.
+    pub n: u32,
+    /// Terms of one source.
+    pub k: u32,
+    /// Terms of a source in a part: a multiple of [`TILE_K`].
+    pub slice: u32,
+    /// Parts of a source.
+    pub slices: u32,
+    /// Sources of one part: all of them, with one slice, or 1.
+    pub joined: u32,
+    /// Parts of a sum.
+    pub parts: u32,
+}
+
+impl Argument for Product {
+    const KIND: Kind = Kind::Struct;
+}
+
+impl Product {
+    /// Each source is cut into parts of at most `slice` terms, about equally long.
+    pub const fn split(m: u32, n: u32, k: u32, sources: u32, slice: u32) -> Product {
+        let slices = ceil_div(k, slice);
+        let slice = ceil_div(ceil_div(k, slices), TILE_K) * TILE_K;
+        let slices = ceil_div(k, slice);
+        Product { m, n, k, slice, slices, joined: 1, parts: sources * slices }
+    }
+
+    /// As [`Product::split`], but in one part where all sources together have at most `slice` terms.
+    pub const fn join(m: u32, n: u32, k: u32, sources: u32, slice: u32) -> Product {
+        let product = Product::split(m, n, k, sources, slice);
+        if sources as u64 * k as u64 <= slice as u64 {
+            Product { joined: sources, parts: 1, ..product }
+        } else {
+            product
+        }
+    }
+
+    /// The grid for a number of problems.
+    pub const fn grid(self, problems: u32) -> [u32; 3] {
+        [ceil_div(self.m, TILE_M) * ceil_div(self.n, TILE_N), 1, problems * self.parts]
+    }
+
+    /// The first source and the first term of a part.
+    #[inline(always)]
+    pub const fn part(self, part: u32) -> (u32, u32) {
+        (part / self.slices, part % self.slices * self.slice)
+    }
+}
+
+#[cfg(target_arch = "nvptx64")]
+pub use device::{Block, Matrices, multiply, store};
+
+#[cfg(target_arch = "nvptx64")]
+mod device {
+    use super::copy::Copy;
+    use super::{LEFT_BYTES, LEFT_PITCH, Places, Product, RIGHT_PITCH, STAGE_BYTES, STAGES, TILE_K, TILE_M, TILE_N};
+    use crate::arch::{
+        F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, shared_load4, thread, wait_for_copies,
+    };
+    use crate::geometry::ceil_div;
+
+    /// What a block computes.
+    #[derive(Clone, Copy)]
+    pub struct Block {
+        /// Which product.
+        pub problem: u32,
+        /// Which part of its sums.
+        pub part: u32,
+        /// The first row of the tile.
+        pub row: u32,
+        /// The first column.
+        pub column: u32,
+    }
+
+    impl Block {
+        /// This one.
+        #[inline(always)]
+        pub fn new(product: Product) -> Block {
+            let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, TILE_N));
+            let (problem, part) = (z / product.parts, z % product.parts);
+            Block { problem, part, row: x / tiles_n * TILE_M, column: x % tiles_n * TILE_N }
+        }
+    }
+
+    /// The operands of all problems.
+    #[derive(Clone, Copy)]
+    pub struct Matrices {
+        /// Base of the left one.
+        pub left: *const f32,
+        /// Its places.
+        pub left_at: Places,
+        /// Base of the right one.
+        pub right: *const f32,
+        /// Its places.
+        pub right_at: Places,
+    }
+
+    /// Steps through the terms of a part: which source, which term.
+    struct Steps<'a> {
+        matrices: &'a Matrices,
+        problem: u32,
+        source: u32,
+        k: u32,
+        first: u32,
+        end: u32,
+    }
+
+    impl Steps<'_> {
+        /// Starts the copies of a step to a stage, and goes on to the next step.
+        ///
+        /// # Safety
+        /// As [`Copy::start`].
+        #[inline(always)]
+        unsafe fn start(&mut self, left: &impl Copy, right: &impl Copy, stage: u32) {
+            let Matrices { left_at, right_at, .. } = *self.matrices;
+            // SAFETY: the caller's contract; the places are those of the source.
+            unsafe {
+                let from = self.matrices.left.add(left_at.of(self.source, self.problem) as usize);
+                left.start(from, stage, self.k);
+                let from = self.matrices.right.add(right_at.of(self.source, self.problem) as usize);
+                right.start(from, stage + LEFT_BYTES, self.k);
+            }
+            self.k += TILE_K;
+            if self.k >= self.end {
+                self.k = self.first;
+                self.source += 1;
+            }
+        }
+    }
+
+    /// The thread's 8 x 8 sums of a part.
+    ///
+    /// # Safety
+    /// The kernel's contract: all threads of the block reach it, with the whole pool, and what the copies want is
+    /// inside of the operands.
+    #[inline(always)]
+    pub unsafe fn multiply(
+        block: Block,
+        product: Product,
+        matrices: &Matrices,
+        left: &impl Copy,
+        right: &impl Copy,
+    ) -> [[f32; 8]; 8] {
+        let (source, first) = product.part(block.part);
+        let end = if first + product.slice < product.k { first + product.slice } else { product.k };
+        let n_steps = ceil_div(end - first, TILE_K) * product.joined;
+        let mut steps = Steps { matrices, problem: block.problem, source, k: first, first, end };
+        let pool = shared_base();
+
+        // 1. The first copies.
+        let mut step = 0;
+        while step < STAGES - 1 {
+            if step < n_steps {
+                // SAFETY: nobody reads the stages yet.
+                unsafe { steps.start(left, right, pool + step * STAGE_BYTES) };
+            }
+            commit_copies();
+            step += 1;
+        }
+
+        // 2. Multiply one stage while the next ones are copied.
+        let mut sums = [[0.0; 8]; 8];
+        let (mut read, mut write) = (0, (STAGES - 1) * STAGE_BYTES);
+        let mut step = 0;
+        while step < n_steps {
+            wait_for_copies::<{ STAGES - 2 }>();
+            // SAFETY: `n_steps` is the block's. Behind the barrier the stage to read has been copied by all threads,
+            // and the one to write, which was read a step ago, is free.
+            unsafe {
+                barrier();
+                if step + STAGES - 1 < n_steps {
+                    steps.start(left, right, pool + write);
+                }
+                commit_copies();
+                multiply_stage(&mut sums, pool + read);
+            }
+            read = if read == (STAGES - 1) * STAGE_BYTES { 0 } else { read + STAGE_BYTES };
+            write = if write == (STAGES - 1) * STAGE_BYTES { 0 } else { write + STAGE_BYTES };
+            step += 1;
+        }
+        sums
+    }
+
+    /// Eight floats: four at `address`, four `APART` bytes further.
+    ///
+    /// # Safety
+    /// Both are in the pool, aligned to 16 bytes, and written.
+    #[inline(always)]
+    unsafe fn fragment<const APART: u32>(address: u32) -> [f32; 8] {
+        // SAFETY: the caller's contract.
+        let (low, high) = unsafe { (shared_load4(address), shared_load4(address + APART)) };
+        [low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w]
+    }
+
+    /// Adds the products of a stage, in ascending order of the terms.
+    ///
+    /// # Safety
+    /// The stage is written, and a barrier lies between.
+    #[inline(always)]
+    unsafe fn multiply_stage(sums: &mut [[f32; 8]; 8], stage: u32) {
+        let left_at = stage + thread() / 8 * 16;
+        let right_at = stage + LEFT_BYTES + thread() % 8 * 16;
+        unroll!(K in 8 {
+            const LEFT: u32 = K as u32 * LEFT_PITCH * 4;
+            const RIGHT: u32 = K as u32 * RIGHT_PITCH * 4;
+            // SAFETY: 16-byte places inside of the stage.
+            let (a, b) = unsafe { (fragment::<256>(left_at + LEFT), fragment::<128>(right_at + RIGHT)) };
+            unroll!(I in 8 {
+                unroll!(J in 8 {
+                    sums[I][J] = fma(a[I], b[J], sums[I][J]);
+                });
+            });
+        });
+    }
+
+    /// Writes the elements that are inside of `out`, each changed by `finish`, which also gets its column.
+    ///
+    /// # Safety
+    /// `out` points to the part's `m * n` floats, and its region is aligned to 16 bytes; `at` is its place there.
+    #[inline(always)]
+    pub unsafe fn store(
+        sums: &[[f32; 8]; 8],
+        block: Block,
+        product: Product,
+        out: *mut f32,
+        at: u32,
+        finish: impl Fn(f32, u32) -> f32,
+    ) {
+        let Product { m, n, .. } = product;
+        let at = at as usize + block.part as usize * (m as usize * n as usize);
+        let by_four = (at as u32 | n) % 4 == 0;
+        let (row, column) = (block.row + thread() / 8 * 4, block.column + thread() % 8 * 4);
+        unroll!(I in 8 {
+            let row = row + I as u32 / 4 * 64 + I as u32 % 4;
+            unroll!(H in 2 {
+                let column = column + 32 * H as u32;
+                if row < m && column < n {
+                    let left = n - column;
+                    let value = |j: usize, sum: f32| finish(sum, column + j as u32);
+                    // SAFETY: the row is inside, and so are the columns that are written; four of them are aligned
+                    // where the place and every row are multiples of four.
+                    unsafe {
+                        let to = out.add(at + row as usize * n as usize + column as usize);
+                        if by_four {
+                            F32x4::new(
+                                value(0, sums[I][4 * H]),
+                                value(1, sums[I][4 * H + 1]),
+                                value(2, sums[I][4 * H + 2]),
+                                value(3, sums[I][4 * H + 3]),
+                            ).store(to);
+                        } else {
+                            unroll!(J in 4 {
+                                if (J as u32) < left {
+                                    *to.add(J) = value(J, sums[I][4 * H + J]);
+                                }
+                            });
+                        }
+                    }
+                }
+            });
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    #[test]
+    fn parts_take_every_term_once_in_order() {
+        for (k, sources, slice) in
+            [(1, 1, 2304), (1200, 1, 2304), (1152, 2, 2304), (4608, 2, 1024), (9, 3, 8), (2305, 1, 2304)]
+        {
+            for product in [Product::split(5, 6, k, sources, slice), Product::join(5, 6, k, sources, slice)] {
+                assert!(product.slice.is_multiple_of(TILE_K) && product.slice <= slice);
+                let mut terms = std::vec::Vec::new();
+                for part in 0..product.parts {
+                    let (first_source, first) = product.part(part);
+                    for source in first_source..first_source + product.joined {
+                        let end = (first + product.slice).min(k);
+                        assert!(first < end, "{product:?}: part {part} is empty");
+                        terms.extend((first..end).map(|term| (source, term)));
+                    }
+                }
+                let all: std::vec::Vec<_> =
+                    (0..sources).flat_map(|source| (0..k).map(move |term| (source, term))).collect();
+                assert_eq!(terms, all, "{product:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_found() {
+        let places = Places::new([0, 10, 20, 30].map(|i| Offsets::new([i, i + 1, i + 2, i + 3])));
+        for source in 0..4 {
+            for problem in 0..4 {
+                assert_eq!(places.of(source, problem), 10 * source + problem);
+            }
+        }
+    }
+
+    #[test]
+    fn grids_cover_any_shape() {
+        assert_eq!(Product::split(129, 65, 8, 1, 2304).grid(2), [4, 1, 2]);
+        assert_eq!(Product::split(1, 1, 4608, 2, 2304).grid(3), [1, 1, 12]);
+    }
+}
