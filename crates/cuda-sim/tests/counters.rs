@@ -1,4 +1,5 @@
 //! Counters on kernels whose counts are known.
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
 

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 
 use crate::finding::{Finding, LaunchError, Problem};
 use crate::memory::{Memory, Snapshot};
-use crate::observe::{Observer, Unobserved};
+use crate::observe::{self, Observer, Unobserved};
 use crate::ptx::{Kernel, Module, Op};
 use block::BlockRun;
 use order::Order;
@@ -179,7 +179,10 @@ pub fn launch(
     params: &[u8],
     memory: &Memory,
 ) -> Result<Stats, LaunchError> {
-    launch_observed(program, kernel, config, params, memory, &Unobserved)
+    match observe::interceptor() {
+        Some(interceptor) => interceptor.launch(program, kernel, config, params, memory),
+        None => launch_observed(program, kernel, config, params, memory, &Unobserved),
+    }
 }
 
 /// [`launch`], watched.
@@ -222,7 +225,11 @@ pub fn launch_observed<O: Observer>(
         if place > failed.load(Relaxed) {
             return;
         }
-        match run.run(Order(config.seed).block(place, blocks), observer) {
+        let index = Order(config.seed).block(place, blocks);
+        if O::ENABLED && !observer.runs(shared.block(index as u32)) {
+            return;
+        }
+        match run.run(index, observer) {
             Ok(stats) => {
                 warps.fetch_add(stats.warp_instructions, Relaxed);
                 lanes.fetch_add(stats.lane_instructions, Relaxed);

@@ -49,8 +49,8 @@ const LAUNCH_COST: f64 = 2e-6;
 
 /// A100, SXM, 40 GB.
 ///
-/// "NVIDIA A100 Tensor Core GPU Architecture" (2020): 108 SMs, 1410 MHz boost, 1555 GB/s, 40 MB of L2 that is read at
-/// 5120 bytes a cycle, 1024 dense multiply-adds of 16-bit floats a cycle and SM (312 TFLOP/s).
+/// "NVIDIA A100 Tensor Core GPU Architecture" (2020), tables 4 and 5 and page 35: 108 SMs, 1410 MHz boost, 1555 GB/s,
+/// 40 MB of L2 that is read at 5120 bytes a cycle, 312 TFLOP/s dense of bf16: 1024 multiply-adds a cycle and SM.
 pub const A100: Card = Card {
     name: "A100",
     sms: 108,
@@ -71,17 +71,18 @@ pub const A100: Card = Card {
 
 /// H100, SXM.
 ///
-/// "NVIDIA H100 Tensor Core GPU Architecture" (2022): 132 SMs, 3352 GB/s, 50 MB of L2, 989 TFLOP/s dense of 16-bit floats
-/// at 1830 MHz: 2048 multiply-adds a cycle and SM. `mma.sync`, which these kernels use, reaches 62.9 % of it on average
-/// (Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499). The L2's rate is
-/// not published; 5.5 TB/s is read off measurements of the PCIe card (Chips and Cheese, "Nvidia's H100", 2023).
+/// "NVIDIA H100 Tensor Core GPU Architecture" (2022), tables 3 and 4, and the product's page: 132 SMs, 3.35 TB/s, 50 MB of
+/// L2, 989 TFLOP/s dense of 16-bit floats at 1830 MHz: 2048 multiply-adds a cycle and SM. `mma.sync`, which these
+/// kernels use, reaches 62.9 % of it on average, and the L2 of the H800, a card with the same chip, gave 4472 bytes a
+/// cycle (Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499); NVIDIA
+/// publishes neither.
 pub const H100: Card = Card {
     name: "H100",
     sms: 132,
     clock: 1.83e9,
-    dram_bandwidth: 3.352e12,
+    dram_bandwidth: 3.35e12,
     l2_bytes: 50 << 20,
-    l2_bandwidth: 5.5e12,
+    l2_bandwidth: 4472.0 * 1.83e9,
     shared_bandwidth: 128,
     schedulers: 4,
     fma_lanes: 128,

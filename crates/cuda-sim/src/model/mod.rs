@@ -1,7 +1,8 @@
 //! How long a launch would take on a card: predicted from counts, never measured.
 //!
-//! In reading order: [`Card`] is a row of data, [`Needs::occupancy`] says how many blocks an SM holds, and
-//! [`Work::predict`] turns counts into a time and names what limits it.
+//! In reading order: [`Card`] is a row of data, [`Needs::occupancy`] says how many blocks an SM holds, [`count`] runs a
+//! launch or a sample of it and counts, with an [`L2`] between the SMs and DRAM, and [`Work::predict`] turns counts into
+//! a time and names what limits it.
 //!
 //! # The model
 //! A launch takes its cost, and then as long as the slowest of six things, which are taken to overlap perfectly:
@@ -25,9 +26,15 @@
 //! - Rates are peaks, so a prediction is what a card could do at best, not what it will do.
 
 mod card;
+mod count;
+mod l2;
 mod occupancy;
+mod sample;
 mod time;
 
 pub use card::{A100, CARDS, Card, H100, RTX_4090};
+pub use count::{Counted, Launch, count};
+pub use l2::{L2, Traffic};
 pub use occupancy::{Needs, Occupancy, Scarce};
+pub use sample::{Class, classes};
 pub use time::{Limit, Prediction, Work};

@@ -65,16 +65,28 @@ impl Counts {
         self.lanes[kind as usize]
     }
 
+    /// All instructions, once per warp.
+    pub fn all_instructions(&self) -> u64 {
+        self.instructions.iter().sum()
+    }
+
     fn add(&mut self, other: &Counts) {
-        let add = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        self.add_share(other, 1, 1);
+    }
+
+    /// Adds what `n` blocks do, when `of` blocks like them did this.
+    pub(crate) fn add_share(&mut self, other: &Counts, n: u64, of: u64) {
+        let of = u128::from(of.max(1));
+        let share = |count: u64| ((u128::from(count) * u128::from(n) + of / 2) / of) as u64;
+        let add = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, &from)| *to += share(from));
         add(&mut self.instructions, &other.instructions);
         add(&mut self.lanes, &other.lanes);
-        self.read_sectors += other.read_sectors;
-        self.write_sectors += other.write_sectors;
-        self.shared_passes += other.shared_passes;
-        self.bank_conflicts += other.bank_conflicts;
-        self.tensor_multiply_adds += other.tensor_multiply_adds;
-        self.idle_lanes += other.idle_lanes;
+        self.read_sectors += share(other.read_sectors);
+        self.write_sectors += share(other.write_sectors);
+        self.shared_passes += share(other.shared_passes);
+        self.bank_conflicts += share(other.bank_conflicts);
+        self.tensor_multiply_adds += share(other.tensor_multiply_adds);
+        self.idle_lanes += share(other.idle_lanes);
     }
 }
 
