@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the criterion benchmarks, and the report of a GPU.
+//! `cargo xtask bench`: the criterion benchmarks, the report of a GPU, and the counts of a simulated one.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,11 +16,18 @@ pub(crate) struct Bench {
     /// target/gpu-report.md
     #[arg(long, conflicts_with = "filter")]
     gpu: bool,
-    /// The net of the report
-    #[arg(long, requires = "gpu", default_value = "nips2012")]
+    /// Count what every kernel of a training step does on the simulated device, and predict how long it takes on cards;
+    /// writes docs/counted.md
+    #[arg(long, conflicts_with_all = ["filter", "gpu"])]
+    counted: bool,
+    /// Compare with docs/counted.md, instead of writing it
+    #[arg(long, requires = "counted")]
+    check: bool,
+    /// The net of the report or the counts
+    #[arg(long, conflicts_with = "filter", default_value = "nips2012")]
     net: String,
-    /// Images in a step of the report
-    #[arg(long, requires = "gpu", default_value_t = 128)]
+    /// Images in a step of the report or the counts
+    #[arg(long, conflicts_with = "filter", default_value_t = 128)]
     batch: usize,
     /// PyTorch's script of the report, for example torch_bench.py
     #[arg(long, requires = "gpu", value_name = "FILE")]
@@ -31,6 +38,9 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         if self.gpu {
             return self.report();
+        }
+        if self.counted {
+            return crate::counted::run(&self.net, self.batch, self.check);
         }
         let mut arguments = vec!["bench", "--package", "benches"];
         if let Some(filter) = &self.filter {
