@@ -7,13 +7,13 @@
 mod recorder;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use benches::{net, step};
 use convnet::cuda::Cuda;
-use convnet::ops::{Device, Op};
+use convnet::ops::{Access, Device, Op};
 use convnet::run::Network;
 use cuda_sim::observe::intercept;
 use recorder::Recorder;
@@ -55,11 +55,24 @@ fn main() -> Result<()> {
         let layer = net.layers.iter().position(|layer| layer.name == planned.layer);
         let layer = layer.filter(|_| !matches!(planned.op, Op::Update(_)));
         let multiply_adds = layer.map_or(0, |index| net.multiply_adds_of(index)) as u64 * batch as u64;
-        let mut bytes = 0;
-        planned.op.clone().visit(&mut |_, span| bytes += span.len as u64 * 4);
-        table.operation(&planned.layer, planned.op.name(), Least { bytes, multiply_adds }, recorder.take()?)?;
+        let least = Least { bytes: bytes(&planned.op), multiply_adds };
+        table.operation(&planned.layer, planned.op.name(), least, recorder.take()?)?;
     }
     intercept(None);
     table.print();
     Ok(())
+}
+
+/// The bytes of an operation's operands, read once though several towers read them, and written once.
+fn bytes(op: &Op) -> u64 {
+    let (mut read, mut written) = (HashSet::new(), HashSet::new());
+    op.clone().visit(&mut |access, span| {
+        if access != Access::Write {
+            read.insert(*span);
+        }
+        if access != Access::Read {
+            written.insert(*span);
+        }
+    });
+    read.iter().chain(&written).map(|span| span.len as u64 * 4).sum()
 }

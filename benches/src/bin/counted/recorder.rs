@@ -8,8 +8,8 @@ use cuda_sim::model::{A100, Counted, Launch, Needs, count};
 use cuda_sim::observe::Intercept;
 use cuda_sim::{Config, LaunchError, Memory, Program, Stats};
 
-/// Instructions of warps after which a launch is sampled: a few seconds of two cores.
-const BUDGET: u64 = 100_000_000;
+/// Instructions of warps after which a launch is sampled: about a second of a core.
+const BUDGET: u64 = 30_000_000;
 
 /// A launch and what it did.
 pub(crate) struct Recorded {
