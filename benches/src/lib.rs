@@ -1,5 +1,7 @@
-//! Criterion micro-benchmarks of every operation; this library has what they share.
+//! Benchmarks of every operation and of whole steps; this library has what they share.
 #![forbid(unsafe_code)]
+
+pub mod peak;
 
 use alexnet::nets;
 use convnet::Error;

@@ -26,6 +26,7 @@ pub mod activation;
 #[cfg(target_arch = "nvptx64")]
 pub mod arch;
 pub mod augment;
+pub mod bf16;
 pub mod block_reduce;
 pub mod column_sums;
 pub mod conv;
@@ -51,13 +52,16 @@ pub mod vector_add;
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 26] = [
+pub const KERNELS: [Kernel; 29] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
     gemm::GEMM_NAIVE,
     gemm::GEMM_TILED,
     gemm_bf16::GEMM_BF16,
+    bf16::conv::FORWARD,
+    bf16::conv::INPUT_GRAD,
+    bf16::conv::WEIGHT_GRAD,
     activation::FORWARD,
     activation::BACKWARD,
     pool::FORWARD,

@@ -27,7 +27,7 @@ const LIMIT: f32 = 1e-5;
 
 #[test]
 fn onnxruntime_gives_the_same_probabilities() {
-    agree("onnxruntime", "run_onnx.py", |model| onnx::encode(model));
+    agree("onnxruntime", "run_onnx.py", onnx::encode);
 }
 
 #[test]

@@ -4,19 +4,24 @@
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 use std::io::Write;
+use std::sync::Mutex;
 
 use alexnet::nets;
 use convnet::augment::Sampler;
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda;
 use convnet::net::Net;
 use convnet::ops::{Device, Step};
 use convnet::philox::words;
 use convnet::run::{Network, Outcome};
 use dataset::Dataset;
+use tests::gpu;
 
 /// Losses may differ by this much, relatively: sums are rounded in another order.
 const LOSS: f64 = 1e-4;
+
+/// One test at a time: nobody may wait for a card while another thread records a graph on it.
+static CARD: Mutex<()> = Mutex::new(());
 
 fn skipped() -> bool {
     if !cuda::has_kernels() {
@@ -24,13 +29,6 @@ fn skipped() -> bool {
         let _ = writeln!(std::io::stderr(), "SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
     }
     !cuda::has_kernels()
-}
-
-fn gpu() -> Cuda {
-    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
-        cuda::simulate(1).unwrap();
-    }
-    Cuda::new(0).unwrap()
 }
 
 /// Images, labels and draws of step `index`, and the rate of the net's start; every step has another one.
@@ -71,7 +69,7 @@ fn train<D: Device>(net: &Net, images: &[usize], device: D) -> (Vec<Outcome>, Ve
     let steps = images.iter().enumerate();
     let outcomes = steps.map(|(i, &n)| network.train(&mut step(net, parameters, n, i)).unwrap()).collect();
     let bits = |parameter: &convnet::plan::Parameter| network.read(parameter.value).unwrap();
-    let weights = network.parameters().iter().flat_map(|parameter| bits(parameter)).map(f32::to_bits).collect();
+    let weights = network.parameters().iter().flat_map(bits).map(f32::to_bits).collect();
     (outcomes, weights)
 }
 
@@ -90,6 +88,7 @@ const STEPS: [usize; 5] = [6, 6, 5, 6, 6];
 
 #[test]
 fn mini_trains_as_on_the_processor() {
+    let _card = CARD.lock();
     if !skipped() {
         compare("mini", &STEPS);
     }
@@ -97,6 +96,7 @@ fn mini_trains_as_on_the_processor() {
 
 #[test]
 fn a_run_has_the_same_bits_every_time() {
+    let _card = CARD.lock();
     if !skipped() {
         let net = nets::load("mini", None).unwrap();
         assert!(train(&net, &STEPS, gpu()) == train(&net, &STEPS, gpu()));
@@ -106,6 +106,7 @@ fn a_run_has_the_same_bits_every_time() {
 /// The whole network of 2012, at batch 2.
 #[test]
 fn nips2012_trains_as_on_the_processor() {
+    let _card = CARD.lock();
     if !skipped() {
         compare("nips2012", &[2]);
     }

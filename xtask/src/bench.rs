@@ -54,7 +54,18 @@ impl Bench {
     /// Tests, times and PyTorch, one behind the other on the same card; a part that fails is in the report, too.
     fn report(&self) -> Result<()> {
         let batch = self.batch.to_string();
-        let tests = ["test", "-p", "convnet", "--test", "cuda_operations", "--test", "device", "--no-fail-fast"];
+        let tests = [
+            "test",
+            "-p",
+            "convnet",
+            "--test",
+            "cuda_operations",
+            "--test",
+            "device",
+            "--test",
+            "graph",
+            "--no-fail-fast",
+        ];
         let mut text = String::from("# GPU report\n");
         let mut tests = crate::cargo(&tests);
         let mut times = crate::cargo(&["run", "-p", "benches", "--bin", "gpu", "--", &self.net, &batch]);

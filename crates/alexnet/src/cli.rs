@@ -1,4 +1,6 @@
 //! The command line.
+//!
+//! Long: one place for the arguments of all commands.
 
 use std::path::PathBuf;
 
@@ -36,10 +38,24 @@ pub enum Command {
     Eval(EvalArgs),
     /// Name what is in pictures
     Predict(PredictArgs),
+    /// Write what a layer gives to each image
+    Features(FeaturesArgs),
+    /// Find the training images that are nearest to pictures in the last hidden layer
+    Similar(SimilarArgs),
+    /// Average what several networks say
+    Ensemble(EnsembleArgs),
+    /// Write a contest's text file: five labels for each image
+    Submit(SubmitArgs),
     /// Write a trained network for other tools: ONNX, or safetensors with PyTorch's layouts
     Export(ExportArgs),
+    /// Read a trained network of another program: a .caffemodel, or torchvision's alexnet
+    Import(ImportArgs),
     /// Pack images into a data set that training reads fast
     Prepare(PrepareArgs),
+    /// Look at a data set: classes, colours, mean image, a sheet of pictures
+    Data(DataArgs),
+    /// Measure how fast something is
+    Bench(BenchArgs),
     /// Show the layers and settings of a net, or list the built-in nets
     Net(NetArgs),
 }
@@ -68,6 +84,51 @@ pub struct PrepareArgs {
     #[arg(long)]
     pub raw: bool,
     /// Threads; the result does not depend on it [default: all processors]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+}
+
+/// Arguments of `alexnet data`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet data data/imagenette
+  alexnet data ~/flowers --out flowers.png")]
+pub struct DataArgs {
+    /// A folder with train/CLASS and val/CLASS, or a packed set
+    pub data: PathBuf,
+    /// The picture with the mean image and training images
+    #[arg(long, value_name = "PNG", default_value = "data.png")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `alexnet bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: Bench,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Reading images: how fast each stage is, and what training at a given speed needs
+    Data(BenchDataArgs),
+}
+
+/// Arguments of `alexnet bench data`.
+#[derive(Debug, Args)]
+pub struct BenchDataArgs {
+    /// A folder with train/CLASS and val/CLASS, or a packed set
+    pub data: PathBuf,
+    /// Training images to read, in random order; all of a smaller set
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = positive)]
+    pub images: usize,
+    /// Images/s that a GPU asks for
+    #[arg(long, value_name = "N", default_value = "5000", value_parser = positive)]
+    pub target: usize,
+    /// Threads that decode [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
 }
@@ -170,7 +231,8 @@ pub struct ModelArgs {
 Examples:
   alexnet eval
   alexnet eval --crops 10
-  alexnet eval --model runs/mini-1/last.safetensors --data ~/imagenette")]
+  alexnet eval --model runs/mini-1/last.safetensors --data ~/imagenette
+  alexnet eval --model runs/mini-1 --save-probabilities a.probabilities")]
 pub struct EvalArgs {
     /// Which network.
     #[command(flatten)]
@@ -181,9 +243,121 @@ pub struct EvalArgs {
     /// Images computed at a time [default: the training batch]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
+    /// Keep what the network says about each image, for `ensemble` and `submit`
+    #[arg(long, value_name = "FILE")]
+    pub save_probabilities: Option<PathBuf>,
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// A split of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SplitName {
+    /// The training images
+    Train,
+    /// The validation images
+    Val,
+}
+
+/// Arguments of `alexnet features`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet features
+  alexnet features --layer pool5 --data ~/imagenette --split val --out pool5.npy
+
+FILE is a NumPy array [images, values] of 16-bit floats, towers one after the other. FILE.jsonl has a line for each of
+its rows: the image's number in the split, its class and its name.")]
+pub struct FeaturesArgs {
+    /// The layer; an activation behind it is part of it [default: the last hidden one]
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+    /// A run's folder (its best checkpoint) or a checkpoint [default: the newest run in runs/]
+    #[arg(long, value_name = "PATH|RUN")]
+    pub model: Option<PathBuf>,
+    /// Folder with train/CLASS and val/CLASS [default: that of the training]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Which images
+    #[arg(long, value_enum, default_value = "train")]
+    pub split: SplitName,
+    /// The array
+    #[arg(long, value_name = "FILE", default_value = "features.npy")]
+    pub out: PathBuf,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `alexnet similar`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet features
+  alexnet similar photo.jpg --features features.npy
+  alexnet similar *.png --features features.npy --json neighbours.json")]
+pub struct SimilarArgs {
+    /// Pictures: JPEG, PNG or WebP
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// The training images' features: what `alexnet features` writes for the same model, data and layer
+    #[arg(long, value_name = "FILE", default_value = "features.npy")]
+    pub features: PathBuf,
+    /// A run's folder (its best checkpoint) or a checkpoint [default: the newest run in runs/]
+    #[arg(long, value_name = "PATH|RUN")]
+    pub model: Option<PathBuf>,
+    /// Folder with train/CLASS and val/CLASS [default: that of the training]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Write the neighbours as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// The picture: each image, and its neighbours
+    #[arg(long, value_name = "PNG", default_value = "similar.png")]
+    pub out: PathBuf,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Arguments of `alexnet ensemble`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet ensemble a.probabilities b.probabilities
+  alexnet ensemble a.probabilities b.probabilities --search --out both.probabilities")]
+pub struct EnsembleArgs {
+    /// Files of `eval --save-probabilities`, for the same images
+    #[arg(required = true, value_name = "PROBABILITIES")]
+    pub files: Vec<PathBuf>,
+    /// Search the coefficients with the lowest loss instead of taking equal ones
+    #[arg(long)]
+    pub search: bool,
+    /// Keep the averaged probabilities
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `alexnet submit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet submit a.probabilities
+  alexnet submit both.probabilities --classes map_clsloc.txt --out submission.txt
+
+One line for each image, in the order of the images' file names. Without --classes a class has the number of its
+place among the sorted names; the ILSVRC development kit counts otherwise, so give its list.")]
+pub struct SubmitArgs {
+    /// A file of `eval --save-probabilities` or `ensemble --out`
+    #[arg(value_name = "PROBABILITIES")]
+    pub probabilities: PathBuf,
+    /// A text file whose line N begins with the name of class N
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// The text file
+    #[arg(long, value_name = "FILE", default_value = "submission.txt")]
+    pub out: PathBuf,
 }
 
 /// Arguments of `alexnet predict`.
@@ -233,6 +407,31 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value = "onnx")]
     pub format: ExportFormat,
     /// The file [default: NET.onnx or NET.safetensors]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `alexnet import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet import bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto --classes synsets.txt
+  alexnet import alexnet.pth --classes synsets.txt --out torchvision.safetensors
+  alexnet predict photo.jpg --model torchvision.safetensors
+
+Read are bvlc_alexnet and bvlc_reference_caffenet (.caffemodel), and the state dict of torchvision's alexnet (.pth or
+.safetensors). The checkpoint that is written is one like those of training, for every command.")]
+pub struct ImportArgs {
+    /// The trained network
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Caffe's mean image, a .binaryproto [default: the mean pixel of ILSVRC-2012]
+    #[arg(long, value_name = "FILE")]
+    pub mean: Option<PathBuf>,
+    /// A text file with the name of class N on line N [default: names that are numbers]
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// The checkpoint [default: NET.imported.safetensors]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use convnet::augment::{Sampler, View};
 use convnet::ops::{Device, Step};
 use convnet::run::{Network, Outcome};
-use dataset::{Images, Loader};
+use dataset::{Batch, Images, Loader};
 
 use crate::device::AHEAD;
 use crate::skips::Skips;
@@ -65,7 +65,7 @@ impl<'a, D: Device> Classifier<'a, D> {
 }
 
 /// Losses and hits of averaged probabilities; of equal ones the lower class comes first, as on a device.
-fn measure(probabilities: &[f64], labels: &[u32]) -> Outcome {
+pub(crate) fn measure(probabilities: &[f64], labels: &[u32]) -> Outcome {
     let mut outcome = Outcome::default();
     for (row, &label) in probabilities.chunks(probabilities.len() / labels.len()).zip(labels) {
         let label = label as usize;
@@ -93,7 +93,19 @@ pub struct Split<'a> {
     pub threads: usize,
 }
 
-/// Measures a network. `see` is told the images done and the results so far; when it says false, the result is none.
+/// How far a measurement is.
+pub struct Seen<'a> {
+    /// Images done, those included that could not be read.
+    pub done: usize,
+    /// Results so far.
+    pub total: &'a Outcome,
+    /// The images that were done last.
+    pub batch: &'a Batch,
+    /// What the network says about them, `[images, classes]`.
+    pub probabilities: &'a [f32],
+}
+
+/// Measures a network. `see` is told after each batch; when it says false, the result is none.
 ///
 /// # Errors
 /// Those of the device, or when too many images cannot be read.
@@ -101,7 +113,7 @@ pub fn evaluate<D: Device>(
     classifier: &mut Classifier<D>,
     split: &Split,
     skips: &mut Skips,
-    see: &mut dyn FnMut(usize, &Outcome) -> bool,
+    see: &mut dyn FnMut(&Seen) -> bool,
 ) -> Result<Option<Outcome>> {
     let order = (0..split.images.len() as u32).collect();
     let mut loader = Loader::start(Arc::clone(split.images), split.side, order, split.batch, split.threads, AHEAD);
@@ -109,12 +121,16 @@ pub fn evaluate<D: Device>(
     let mut done = 0;
     while let Some(batch) = loader.next() {
         skips.add(&batch.skipped)?;
+        let mut probabilities = Vec::new();
         if !batch.is_empty() {
-            total.add(classifier.classify(&batch.rgb, &batch.labels)?.outcome);
+            let classified = classifier.classify(&batch.rgb, &batch.labels)?;
+            total.add(classified.outcome);
+            probabilities = classified.probabilities;
         }
         done += batch.len() + batch.skipped.len();
+        let go_on = see(&Seen { done, total: &total, batch: &batch, probabilities: &probabilities });
         loader.recycle(batch);
-        if !see(done, &total) {
+        if !go_on {
             return Ok(None);
         }
     }
@@ -126,9 +142,14 @@ pub fn evaluate<D: Device>(
 
 /// The `count` most probable classes of one image with their probabilities, the most probable first.
 pub fn top(probabilities: &[f32], classes: &[String], count: usize) -> Vec<(String, f32)> {
+    best(probabilities).take(count).map(|class| (classes[class].clone(), probabilities[class])).collect()
+}
+
+/// The classes of one image, the most probable first.
+pub fn best(probabilities: &[f32]) -> impl Iterator<Item = usize> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
-    order.into_iter().take(count).map(|class| (classes[class].clone(), probabilities[class])).collect()
+    order.into_iter()
 }
 
 #[cfg(test)]

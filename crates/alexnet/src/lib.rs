@@ -5,8 +5,10 @@
 //! - [`nets`] and [`describe`]: the built-in nets, and nets in words.
 //! - [`training`]: the loop, the schedules of the rates, the watch over the loss.
 //! - [`evaluate`]: the one way through for validation, tests and predictions.
+//! - [`features`]: what a layer gives to many images as a file, and the search for neighbours in it.
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
-//! - [`portable`]: networks in the formats of other tools.
+//! - [`probabilities`]: what networks say about images as a file, and the average of several.
+//! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
 //! - [`pictures`]: curves, filters and predictions as PNG.
 //!
 //! Invariant: what a run computes depends on its checkpoint and its data only, not on where it was stopped, how many
@@ -20,10 +22,13 @@ pub mod console;
 pub mod describe;
 pub mod device;
 pub mod evaluate;
+pub mod features;
+pub mod import;
 pub mod interrupt;
 pub mod nets;
 pub mod pictures;
 pub mod portable;
+pub mod probabilities;
 pub mod run_folder;
 pub mod skips;
 pub mod training;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use convnet::net::Net;
 
 /// Name and text of every built-in net.
-pub const BUILT_IN: [(&str, &str); 8] = [
+pub const BUILT_IN: [(&str, &str); 11] = [
     ("nips2012", include_str!("../nets/nips2012.toml")),
     ("paper", include_str!("../nets/paper.toml")),
     ("one-gpu", include_str!("../nets/one-gpu.toml")),
@@ -14,6 +14,9 @@ pub const BUILT_IN: [(&str, &str); 8] = [
     ("non-overlapping", include_str!("../nets/non-overlapping.toml")),
     ("no-communication", include_str!("../nets/no-communication.toml")),
     ("six-conv", include_str!("../nets/six-conv.toml")),
+    ("bvlc-alexnet", include_str!("../nets/bvlc-alexnet.toml")),
+    ("caffenet", include_str!("../nets/caffenet.toml")),
+    ("torchvision", include_str!("../nets/torchvision.toml")),
     ("mini", include_str!("../nets/mini.toml")),
 ];
 
@@ -58,6 +61,9 @@ mod tests {
         assert_eq!(facts("paper"), (60_965_224, 724_406_816));
         assert_eq!(facts("no-lrn").0, 60_965_224);
         assert_eq!(facts("non-overlapping").0, 60_965_224);
+        assert_eq!(facts("bvlc-alexnet").0, 60_965_224);
+        assert_eq!(facts("caffenet").0, 60_965_224);
+        assert_eq!(facts("torchvision").0, 61_100_840);
         assert_eq!((facts("one-gpu").0 as f64 / 1e4).round(), 5980.0);
         assert_eq!((facts("one-gpu").1 as f64 / 1e5).round(), 3915.0);
         assert_eq!((facts("no-communication").0 as f64 / 1e4).round(), 6071.0);

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use common::{Place, names, same_file, wait_for};
 
+fn prepare(out: &str) -> [&str; 6] {
+    ["prepare", "data", "--out", out, "--size", "96"]
+}
+
 /// Checks that two folders hold the same files with the same bytes.
 fn same_folder(place: &Place, a: &str, b: &str) {
     assert_eq!(names(&place.path(a)), names(&place.path(b)), "{a} and {b}");
@@ -51,7 +55,6 @@ fn where_it_was_interrupted_does_not_show_in_a_run() {
 fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
     let place = Place::new();
     place.make_data(&["red", "green", "blue"], 250, 40);
-    let prepare = |out| ["prepare", "data", "--out", out, "--size", "96"];
     let start = Instant::now();
     place.ok(&prepare("whole"));
     let whole = start.elapsed();
@@ -69,6 +72,22 @@ fn killed_at_any_moment_it_goes_on_to_the_same_bytes() {
         place.ok(&prepare(out));
         same_folder(&place, "whole", out);
     }
+}
+
+#[test]
+fn data_sets_are_shown_and_measured() {
+    let place = Place::new();
+    place.make_data(&["red", "green"], 40, 8);
+    place.ok(&["prepare", "data", "--out", "packed", "--size", "16", "--raw"]);
+    for data in ["data", "packed"] {
+        let said = place.ok(&["data", data, "--out", "sheet.png"]);
+        assert!(said.contains("       40         8  green") && said.contains("mean of 80 images"), "{said}");
+        let said = place.ok(&["bench", "data", data, "--images", "50", "--threads", "2"]);
+        assert!(said.contains("50 images") && said.contains("loader, 2 threads"), "{said}");
+    }
+    // The mean image and 27 of the 80 pictures, in one row.
+    let sheet = image::open(place.path("sheet.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (4 + 28 * 20, 24));
 }
 
 #[test]

@@ -196,6 +196,34 @@ impl<D: Device> Network<D> {
         outcome(&self.device, &self.inference, images)
     }
 
+    /// A forward pass without dropout up to `layer`; what it gives to `images` images, per tower
+    /// `[images, height, width, channels]`. An activation behind a layer with weights is part of that layer.
+    ///
+    /// # Errors
+    /// As [`Network::train`], and when there is no such layer.
+    pub fn features(&mut self, step: &mut Step, layer: &str) -> Result<Vec<Vec<f32>>, Error> {
+        let plan = &self.inference;
+        let images = check(plan, step)?;
+        let place = |name: &str| plan.tensors.iter().position(|tensor| tensor.layer == name);
+        let Some(end) = place(layer).filter(|_| layer != "input" && layer != "softmax") else {
+            return Err(Error::Step(format!("the net has no layer {layer} with features")));
+        };
+        let up_to = |planned: &&Planned| place(&planned.layer).is_some_and(|own| own <= end);
+        let operations: Vec<&Planned> = plan.forward.iter().take_while(up_to).collect();
+        self.device.begin(step)?;
+        self.images = images;
+        let mut values: Vec<Span> = Vec::new();
+        let len = plan.images * plan.tensors[end].extent.tower_len();
+        for planned in &operations {
+            self.device.run(&planned.op)?;
+            if operations.last().is_some_and(|last| last.layer == planned.layer) {
+                values.extend(written(&planned.op).filter(|span| span.len == len));
+            }
+        }
+        values.dedup();
+        values.iter().map(|&span| self.read(Span { len: len / plan.images * images, ..span })).collect()
+    }
+
     /// The probabilities `[images, classes]` of the last [`Network::infer`].
     ///
     /// # Errors
@@ -261,13 +289,7 @@ impl<D: Device> Network<D> {
             if matches!(op, Op::SoftmaxForward(_)) {
                 continue;
             }
-            let mut written = Vec::new();
-            op.clone().visit(&mut |access, span| {
-                if access == Access::Write && span.region == Region::Work {
-                    written.push(*span);
-                }
-            });
-            for span in written {
+            for span in written(op) {
                 let mut values = vec![0.0; span.len / plan.images * images];
                 self.device.read(span, &mut values)?;
                 see(layer, &values, images);
@@ -275,6 +297,17 @@ impl<D: Device> Network<D> {
         }
         Ok(())
     }
+}
+
+/// What an operation writes besides results.
+fn written(op: &Op) -> impl Iterator<Item = Span> {
+    let mut written = Vec::new();
+    op.clone().visit(&mut |access, span| {
+        if access == Access::Write && span.region == Region::Work {
+            written.push(*span);
+        }
+    });
+    written.into_iter()
 }
 
 fn check(plan: &Plan, step: &Step) -> Result<usize, Error> {

@@ -6,25 +6,23 @@ mod common;
 #[path = "common/operations.rs"]
 mod suite;
 
-use convnet::cuda::{self, Cuda};
+use common::gpu;
 use suite::*;
 
-/// A device; the number of threads is the CPU's affair.
-fn gpu(_threads: usize) -> Cuda {
-    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
-        cuda::simulate(1).unwrap();
-    }
-    Cuda::new(0).unwrap()
+/// On a simulated GPU conv1 to conv5 take minutes: `ALEXNET_LONG_TESTS` asks for them.
+fn patient() -> bool {
+    ["ALEXNET_LONG_TESTS", "ALEXNET_TEST_GPU"].iter().any(|variable| std::env::var_os(variable).is_some())
 }
 
-operations!(gpu, 0.2);
+// The number of threads is the CPU's affair.
+operations!(|_| gpu(), 0.1, patient());
 
 #[test]
 fn what_the_kernels_do_not_do_is_said() {
     let refused = |joined, size| {
         let shape = LrnShape { pixels: 2, channels: 200, joined, size, k: 1.0, alpha: 0.1, beta: 0.75 };
         let layer = unary(shape, Setup { towers: joined, ..Setup::default() });
-        let mut device = gpu(1);
+        let mut device = gpu();
         layer.memory.load(&mut device);
         device.begin(&mut step(1, 2, 2)).unwrap();
         device.run(&Op::LrnForward(layer.forward)).unwrap_err().to_string()

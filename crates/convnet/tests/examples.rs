@@ -1,8 +1,10 @@
 //! Operations on numbers that were worked out by hand.
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
+mod common;
+
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda;
 use convnet::naive::Naive;
 use convnet::ops::{
     Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, Forward, ForwardTower, LrnShape,
@@ -18,10 +20,7 @@ fn devices() -> Vec<Box<dyn Device>> {
         eprintln!("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
         return devices;
     }
-    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
-        cuda::simulate(1).unwrap();
-    }
-    devices.push(Box::new(Cuda::new(0).unwrap()));
+    devices.push(Box::new(common::gpu()));
     devices
 }
 

@@ -9,4 +9,4 @@ mod suite;
 use convnet::cpu::Cpu;
 use suite::*;
 
-operations!(|threads| Cpu::new(threads).unwrap(), 1.0);
+operations!(|threads| Cpu::new(threads).unwrap(), 1.0, true);

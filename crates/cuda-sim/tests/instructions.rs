@@ -174,7 +174,7 @@ fn integers_of_32_bits() {
         };
         u32::from_le_bytes([0, 1, 2, 3].map(pick))
     });
-    int("mad.hi.u32 %r9, %r1, %r2, %r3;", |a, b, c| ((u64::from(a) * u64::from(b) >> 32) as u32).wrapping_add(c));
+    int("mad.hi.u32 %r9, %r1, %r2, %r3;", |a, b, c| (((u64::from(a) * u64::from(b)) >> 32) as u32).wrapping_add(c));
     int("shf.l.wrap.b32 %r9, %r1, %r2, %r3;", |a, b, c| ((u64::from(b) << 32 | u64::from(a)) << (c & 31) >> 32) as u32);
     int("shf.r.clamp.b32 %r9, %r1, %r2, %r3;", |a, b, c| ((u64::from(b) << 32 | u64::from(a)) >> c.min(32)) as u32);
     int("mov.u32 %r9, %r3;", |_, _, c| c);

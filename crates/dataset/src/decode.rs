@@ -69,7 +69,8 @@ pub(crate) fn load_into(path: &Path, side: usize, rgb: &mut [u8]) -> Result<(), 
         .map_err(fault)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, ImageFault> {
+/// The content of an image file.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageFault> {
     let file = File::open(path).map_err(ImageFault::Io)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(ImageFault::Io)?;

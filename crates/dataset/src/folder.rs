@@ -190,6 +190,14 @@ impl Images for Folder {
     fn read(&self, index: usize, rgb: &mut [u8]) -> Result<(), Error> {
         decode::load_into(&self.dir.join(&self.images[index].1), self.side, rgb)
     }
+
+    fn fetch(&self, index: usize) -> Result<usize, Error> {
+        let path = self.dir.join(&self.images[index].1);
+        match decode::read_file(&path) {
+            Ok(bytes) => Ok(bytes.len()),
+            Err(fault) => Err(Error::Image { path, fault }),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -69,6 +69,19 @@ pub trait Images: Send + Sync {
     /// # Panics
     /// If `index` is not below [`Images::len`], or `rgb` has another length.
     fn read(&self, index: usize, rgb: &mut [u8]) -> Result<(), Error>;
+
+    /// The part of [`Images::read`] that is not decoding, for measuring: brings the stored bytes of an image
+    /// into memory and gives their number. Zero where the images are in memory.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if the bytes cannot be read.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Images::len`].
+    fn fetch(&self, index: usize) -> Result<usize, Error> {
+        assert!(index < self.len(), "image {index} of {}", self.len());
+        Ok(0)
+    }
 }
 
 /// A data set: a training and a validation split with the same classes.

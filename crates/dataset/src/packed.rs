@@ -10,10 +10,10 @@
 //! - `skipped.txt`: the images of the source that could not be read, and why.
 //!
 //! # Reading
-//! An image is read by its place, with one call and no state, into a buffer of the reading thread. So
+//! An image is read by its place, with no state between images. So
 //! memory is that of the index, about 100 bytes an image, whatever the size of the set; and a shard that
 //! changes or goes away while it is read is an error for its images, where a memory map would end
-//! the program (SIGBUS). The call takes a hundredth of the time that decoding takes.
+//! the program (SIGBUS). ARCHITECTURE.md has what it costs.
 
 mod encoding;
 pub(crate) mod manifest;
@@ -139,18 +139,26 @@ impl Packed {
         Ok(())
     }
 
-    /// Reads the image of `entry`, whose bytes pass through `buffer`.
-    fn read_entry(&self, entry: &Entry, buffer: &mut Vec<u8>, rgb: &mut [u8]) -> Result<(), ImageFault> {
-        buffer.resize(entry.length as usize, 0);
+    /// The stored bytes of `entry`, as they were written.
+    fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, ImageFault> {
+        let mut bytes = vec![0; entry.length as usize];
         let file = File::open(&self.shards[entry.shard as usize]).map_err(ImageFault::Io)?;
-        file.read_exact_at(buffer, entry.offset).map_err(ImageFault::Io)?;
-        let found = crc32fast::hash(buffer);
+        file.read_exact_at(&mut bytes, entry.offset).map_err(ImageFault::Io)?;
+        let found = crc32fast::hash(&bytes);
         if found != entry.crc {
             return Err(ImageFault::Changed { found, expected: entry.crc });
         }
+        Ok(bytes)
+    }
+
+    fn decode(&self, bytes: &[u8], rgb: &mut [u8]) -> Result<(), ImageFault> {
         // The buffer is plain bytes that the caller throws away on an error: nothing can be left broken.
-        catch_unwind(AssertUnwindSafe(|| self.encoding.decode(buffer, self.side, rgb)))
+        catch_unwind(AssertUnwindSafe(|| self.encoding.decode(bytes, self.side, rgb)))
             .unwrap_or(Err(ImageFault::Panicked))
+    }
+
+    fn unreadable(&self, index: usize, fault: ImageFault) -> Error {
+        Error::Image { path: self.name(index).into(), fault }
     }
 }
 
@@ -171,8 +179,12 @@ impl Images for Packed {
     }
 
     fn read(&self, index: usize, rgb: &mut [u8]) -> Result<(), Error> {
-        let mut buffer = Vec::new();
-        self.read_entry(&self.entries[index], &mut buffer, rgb)
-            .map_err(|fault| Error::Image { path: self.name(index).into(), fault })
+        let bytes = self.bytes(&self.entries[index]);
+        bytes.and_then(|bytes| self.decode(&bytes, rgb)).map_err(|fault| self.unreadable(index, fault))
+    }
+
+    fn fetch(&self, index: usize) -> Result<usize, Error> {
+        let bytes = self.bytes(&self.entries[index]);
+        bytes.map(|bytes| bytes.len()).map_err(|fault| self.unreadable(index, fault))
     }
 }

@@ -19,6 +19,22 @@ pub unsafe fn load_matrices(address: u32) -> [u32; 4] {
     [a, b, c, d]
 }
 
+/// As [`load_matrices`], but of each matrix transposed: a lane gets elements of column `lane / 4`, of rows
+/// `2 * (lane % 4)` and the next.
+///
+/// # Safety
+/// As [`load_matrices`].
+#[inline(always)]
+pub unsafe fn load_matrices_transposed(address: u32) -> [u32; 4] {
+    let (a, b, c, d);
+    // SAFETY: the caller's contract.
+    unsafe {
+        asm!("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {{{}, {}, {}, {}}}, [{}];",
+            out(reg32) a, out(reg32) b, out(reg32) c, out(reg32) d, in(reg32) address, options(nostack));
+    }
+    [a, b, c, d]
+}
+
 /// `sum += a * b`: 16x8 floats from 16x16 and 16x8 bf16, over the warp.
 ///
 /// # Safety

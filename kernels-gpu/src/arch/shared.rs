@@ -63,6 +63,14 @@ impl Shared for f32 {
     }
 }
 
+impl Shared for u32 {
+    #[inline(always)]
+    unsafe fn store(self, address: u32) {
+        // SAFETY: the caller's contract.
+        unsafe { asm!("st.shared.u32 [{}], {};", in(reg32) address, in(reg32) self, options(nostack)) }
+    }
+}
+
 impl Shared for F32x4 {
     #[inline(always)]
     unsafe fn store(self, address: u32) {

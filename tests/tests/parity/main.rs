@@ -18,10 +18,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda;
 use convnet::naive::Naive;
 use convnet::ops::Region;
 use convnet::plan::Mode;
+
+use tests::gpu;
 
 use model::{Model, Wide};
 use reference::{Dropout, Reference};
@@ -102,17 +104,10 @@ fn on_the_gpu(files: &[PathBuf]) {
             say(&format!("{}.npz: too large for a simulated GPU", reference.name));
             return Vec::new();
         }
-        let mut failures = compare(reference, Numbers::F32, || gpu(0));
-        failures.extend(compare_fused(reference, gpu));
+        let mut failures = compare(reference, Numbers::F32, gpu);
+        failures.extend(compare_fused(reference, |_| gpu()));
         failures
     });
-}
-
-fn gpu(_threads: usize) -> Cuda {
-    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
-        cuda::simulate(1).expect("no other driver was asked for");
-    }
-    Cuda::new(0).expect("there is a device")
 }
 
 /// Whether the naive device can train the network in seconds.

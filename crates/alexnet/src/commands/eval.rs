@@ -9,6 +9,7 @@ use crate::cli::EvalArgs;
 use crate::console::{Progress, say, thousands};
 use crate::device;
 use crate::evaluate::{Classifier, Split, evaluate};
+use crate::probabilities::Probabilities;
 use crate::skips::Skips;
 use crate::training::error_of;
 
@@ -35,8 +36,14 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let mut classifier = Classifier::new(&mut model.network, &model.sampler, args.model.crops);
     let start = Instant::now();
     let progress = Progress::start("eval", data.val.len());
-    let outcome = evaluate(&mut classifier, &split, &mut skips, &mut |done, outcome| {
-        progress.set(done, || error_of(outcome));
+    let mut saved = Probabilities { classes: data.classes.clone(), ..Probabilities::default() };
+    let outcome = evaluate(&mut classifier, &split, &mut skips, &mut |seen| {
+        progress.set(seen.done, || error_of(seen.total));
+        if args.save_probabilities.is_some() {
+            saved.images.extend(seen.batch.ids.iter().map(|&id| data.val.name(id as usize)));
+            saved.labels.extend(&seen.batch.labels);
+            saved.values.extend(seen.probabilities);
+        }
         true
     })?;
     drop(progress);
@@ -53,5 +60,9 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         count => format!(", {} left out", thousands(count)),
     };
     say(format_args!("{} images{left_out}, {} images/s", thousands(outcome.images), thousands(speed as usize)));
+    if let Some(path) = &args.save_probabilities {
+        saved.write(path)?;
+        say(format_args!("probabilities: {}", path.display()));
+    }
     Ok(())
 }

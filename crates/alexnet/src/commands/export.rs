@@ -1,6 +1,5 @@
 //! `alexnet export`: a trained network for other tools.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -9,6 +8,7 @@ use super::model;
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::console::{bytes, say};
 use crate::portable::{Portable, onnx, torch};
+use crate::probabilities::write_whole;
 
 /// Runs the command.
 ///
@@ -23,14 +23,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     };
     let default = format!("{}.{extension}", model.net.name);
     let path = args.out.as_deref().unwrap_or(Path::new(&default));
-    // Written beside it first, so that a file under its name is always whole.
-    let temporary = crate::checkpoint::temporary(path);
-    fs::write(&temporary, &contents)
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&temporary);
-        })
-        .with_context(|| format!("cannot write {}; give another --out", path.display()))?;
+    write_whole(path, &contents).context("give another --out")?;
     say(format_args!(
         "{} ({}): pixels [N, 3, {crop}, {crop}], red, green, blue from 0 to 255; {} classes",
         path.display(),

@@ -1,11 +1,18 @@
 //! The commands of the program.
 
+pub mod bench;
+pub mod data;
+pub mod ensemble;
 pub mod eval;
 pub mod export;
+pub mod features;
+pub mod import;
 mod model;
 pub mod net;
 pub mod predict;
 pub mod prepare;
+pub mod similar;
+pub mod submit;
 pub mod train;
 
 use std::path::Path;
@@ -25,8 +32,15 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Net(args) => net::run(args).map(|()| ExitCode::SUCCESS),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Features(args) => features::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Similar(args) => similar::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Ensemble(args) => ensemble::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Submit(args) => submit::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
         Command::Predict(args) => predict::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Data(args) => data::run(args).map(|()| ExitCode::SUCCESS),
         Command::Prepare(args) => prepare::run(args),
     }
 }
@@ -45,6 +59,11 @@ fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
         return Ok(demo);
     };
     Ok(Dataset::open(folder, side)?)
+}
+
+/// The side at which the images of `folder` are looked at without a net: a packed set's own, else the paper's 256.
+fn natural_side(folder: &Path) -> Result<usize> {
+    Ok(Dataset::packed_side(folder)?.unwrap_or(256))
 }
 
 /// Checks that a data set has the classes of a checkpoint.

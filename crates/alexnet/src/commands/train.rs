@@ -43,6 +43,9 @@ struct Start {
     folder: RunFolder,
 }
 
+/// A network with the statistics of its images, and images that could not be read.
+type Prepared = (Network<Box<dyn Device>>, Statistics, Skips);
+
 impl Start {
     fn run(mut self, args: &TrainArgs) -> Result<ExitCode> {
         let interrupt = Interrupt::install()?;
@@ -57,11 +60,7 @@ impl Start {
     }
 
     /// Makes the network and the statistics; none when somebody asked to stop.
-    fn prepare(
-        &mut self,
-        args: &TrainArgs,
-        interrupt: &Interrupt,
-    ) -> Result<Option<(Network<Box<dyn Device>>, Statistics, Skips)>> {
+    fn prepare(&mut self, args: &TrainArgs, interrupt: &Interrupt) -> Result<Option<Prepared>> {
         let (device, device_words) = device::open(&args.device)?;
         self.introduce(&device_words);
         let settings = &self.state.settings;

@@ -1,4 +1,5 @@
-//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`] and [`predictions()`].
+//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`],
+//! [`sheet()`] and [`neighbours()`].
 //!
 //! Each function writes one PNG file, about 1600 pixels wide, on white.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
@@ -10,8 +11,10 @@
 mod axis;
 mod curves;
 mod filters;
+mod neighbours;
 mod output;
 mod predictions;
+mod sheet;
 mod text;
 
 use std::io;
@@ -21,7 +24,9 @@ use image::{Rgb, RgbImage};
 
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
+pub use neighbours::neighbours;
 pub use predictions::{Prediction, most_predictions, predictions};
+pub use sheet::sheet;
 
 /// The most pixels a picture may have: 300 predictions or 80,000 small filters.
 pub const MAX_PIXELS: u64 = 1 << 26;

@@ -4,6 +4,7 @@
 //! (OIHW), one tensor over all towers, and no dropout: its factor is part of the weights behind it. [`onnx`] and
 //! [`torch`] write it.
 
+mod layout;
 pub mod onnx;
 mod proto;
 pub mod torch;
@@ -16,6 +17,8 @@ use convnet::plan::{Mode, Parameter, Plan};
 use dataset::Statistics;
 
 use crate::checkpoint::Checkpoint;
+
+pub(crate) use layout::Layout;
 
 /// Numbers with a name and extents.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,41 +111,24 @@ fn mean(net: &Net, statistics: &Statistics) -> Tensor {
 
 /// The parameters of a layer over all towers.
 fn joined(checkpoint: &Checkpoint, net: &Net, index: usize, factor: f32, parameters: &[&Parameter]) -> Result<Weights> {
-    let (layer, input, output) = (&net.layers[index], net.input_of(index), net.layers[index].output);
-    let size = if let Kind::Conv { size, .. } = layer.kind { Some(size) } else { None };
-    let sources: Vec<Vec<usize>> = (0..output.towers).map(|tower| net.sources_of(index, tower)).collect();
-    let own = input.towers == output.towers && sources.iter().enumerate().all(|(tower, reads)| *reads == [tower]);
-    // Only convolutions have groups; elsewhere towers that are not read have zeros.
-    let groups = if own && size.is_some() { output.towers } else { 1 };
-    let (pixels, channels) = (size.map_or(input.height * input.width, |size| size * size), input.channels);
-    let row = input.towers / groups * channels * pixels;
-    let mut weight = vec![0.0; output.towers * output.channels * row];
+    let name = &net.layers[index].name;
+    let layout = Layout::of(net, index);
+    let mut weight = vec![0.0; layout.dims().iter().product()];
     let mut bias = Vec::new();
     let mut next = parameters.iter();
-    for (tower, reads) in sources.iter().enumerate() {
+    for (tower, reads) in layout.sources.iter().enumerate() {
         for &source in reads {
             let Some(parameter) = next.next() else { continue };
             let values = checkpoint.parameter(parameter)?;
-            let first_channel = if groups > 1 { 0 } else { source * channels };
-            // Ours are [pixel, channel, output], theirs [output, channel, pixel].
-            for (place, &value) in values.iter().enumerate() {
-                let (unit, rest) = (place % output.channels, place / output.channels);
-                let (channel, pixel) = (rest % channels, rest / channels);
-                let to = (tower * output.channels + unit) * row + (first_channel + channel) * pixels + pixel;
-                weight[to] = value * factor;
-            }
+            layout.places(tower, source).zip(values).for_each(|(place, value)| weight[place] = value * factor);
         }
         if let Some(parameter) = next.next() {
             bias.extend(checkpoint.parameter(parameter)?);
         }
     }
-    let outputs = output.towers * output.channels;
-    let dims = match size {
-        Some(size) => vec![outputs, input.towers / groups * channels, size, size],
-        None => vec![outputs, row],
-    };
-    let tensor = |what: &str, dims, values| Tensor { name: format!("{}.{what}", layer.name), dims, values };
-    Ok(Weights { groups, weight: tensor("weight", dims, weight), bias: tensor("bias", vec![outputs], bias) })
+    let tensor = |what: &str, dims, values| Tensor { name: format!("{name}.{what}"), dims, values };
+    let (weight, bias) = (tensor("weight", layout.dims(), weight), tensor("bias", vec![layout.all_outputs()], bias));
+    Ok(Weights { groups: layout.groups, weight, bias })
 }
 
 /// Pixels that windows reach beyond the far edge of `input` pixels.

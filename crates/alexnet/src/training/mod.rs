@@ -264,8 +264,8 @@ impl<'a, D: Device> Run<'a, D> {
         let split =
             Split { images: &data.val, side: data.side, batch: state.settings.batch, threads: options.loader_threads };
         let mut classifier = Classifier::new(network, &self.sampler, 1);
-        let outcome = evaluate::evaluate(&mut classifier, &split, &mut self.val_skips, &mut |done, outcome| {
-            progress.set(done, || error_of(outcome));
+        let outcome = evaluate::evaluate(&mut classifier, &split, &mut self.val_skips, &mut |seen| {
+            progress.set(seen.done, || error_of(seen.total));
             !interrupt.requested()
         })?;
         drop(progress);

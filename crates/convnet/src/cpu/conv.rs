@@ -12,8 +12,9 @@ use rayon::prelude::*;
 use super::Tools;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
-use super::panels;
+use super::prepared::Prepared;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
+use super::{panels, winograd_conv};
 use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, WeightedShape, sum_blocks};
 
 /// Output pixels that a task takes at least, to make use of the weights that it reads.
@@ -54,16 +55,8 @@ impl Correlation {
     }
 
     fn input_grad(tools: &Tools, shape: &ConvShape) -> Correlation {
-        let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad } = *shape;
-        let padding = Padding {
-            in_height: out_height,
-            in_width: out_width,
-            channels: filters,
-            height: in_height + size - 1,
-            width: in_width + size - 1,
-            before: size as isize - 1 - pad as isize,
-            spread: stride,
-        };
+        let ConvShape { in_height, in_width, channels, size, .. } = *shape;
+        let padding = Padding::of_turned_windows(shape);
         Self::new(tools, padding, 1, (size, 1), (in_height, in_width), channels)
     }
 
@@ -177,23 +170,30 @@ impl WithSimd for Task<'_> {
     }
 }
 
-pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvForward, images: usize) {
+pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, op: &ConvForward, images: usize) {
     let shape = &op.shape;
+    if let Some(tiling) = tools.tiling(shape, shape.out_height, shape.out_width) {
+        return winograd_conv::forward(tools, memory, prepared, op, tiling, images);
+    }
     let sources = op.towers[0].inputs.len();
     let correlation = Correlation::forward(tools, shape, sources);
     let panels_len = correlation.panels_len();
-    scratch.resize(scratch.len().max(panels_len * op.towers.len()), 0.0);
+    let panels = prepared.of(op, panels_len * op.towers.len(), |panels| {
+        for (tower, panels) in op.towers.iter().zip(panels.chunks_exact_mut(panels_len)) {
+            let weights: Vec<&[f32]> =
+                // SAFETY: the operation passed its check; weights are only read.
+                tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
+            let rows_per_source = shape.size * shape.size * shape.channels;
+            panels::pack(tools, correlation.tile, correlation.weight_rows(), shape.filters, panels, |row| {
+                &weights[row / rows_per_source][row % rows_per_source * shape.filters..][..shape.filters]
+            });
+        }
+    });
 
     // Each distinct input is padded once for all towers.
     let mut inputs = Vec::new();
     let mut tower_inputs = Vec::new();
-    for (tower, panels) in op.towers.iter().zip(scratch.chunks_exact_mut(panels_len)) {
-        // SAFETY: the operation passed its check, and nothing else is borrowed.
-        let weights: Vec<&[f32]> = tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
-        let rows_per_source = shape.size * shape.size * shape.channels;
-        panels::pack(tools, correlation.tile, correlation.weight_rows(), shape.filters, panels, |row| {
-            &weights[row / rows_per_source][row % rows_per_source * shape.filters..][..shape.filters]
-        });
+    for tower in &op.towers {
         let positions = tower.inputs.iter().map(|&span| {
             inputs.iter().position(|&known| known == span).unwrap_or_else(|| {
                 inputs.push(span);
@@ -233,7 +233,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op
                 let bias = unsafe { memory.slice(op.towers[tower].bias, shape.filters) };
                 tools.kernel.run(Task {
                     correlation: &correlation,
-                    panels: &scratch[tower * panels_len..][..panels_len],
+                    panels: &panels[tower * panels_len..][..panels_len],
                     sources: &sources,
                     output,
                     finish: Some((bias, op.activation)),
@@ -246,6 +246,9 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op
 
 pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvInputGrad, images: usize) {
     let shape = &op.shape;
+    if let Some(tiling) = tools.tiling(shape, shape.in_height, shape.in_width) {
+        return winograd_conv::input_grad(tools, memory, scratch, op, tiling, images);
+    }
     let correlation = Correlation::input_grad(tools, shape);
     let panels_len = correlation.panels_len();
     let ConvShape { size, filters, channels, .. } = *shape;
@@ -288,7 +291,7 @@ pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>,
 }
 
 /// `[positions, channels, filters]` to `[positions from the last to the first, filters, channels]`.
-fn turn(weights: &[f32], positions: usize, channels: usize, filters: usize) -> Vec<f32> {
+pub(super) fn turn(weights: &[f32], positions: usize, channels: usize, filters: usize) -> Vec<f32> {
     let mut turned = vec![0.0; weights.len()];
     let targets = turned.chunks_exact_mut(filters * channels);
     for (position, target) in (0..positions).rev().zip(targets) {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
-use super::{Tools, panels};
+use super::{Tools, panels, winograd_grad};
 use crate::ops::{
     ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, SumBlock, WeightGradTower, WeightedShape, sum_blocks,
 };
@@ -30,34 +30,39 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
     let mut tasks = vec![first];
     tasks.extend(rest.map(|group| split(group, &results)));
 
+    let tiling = tools.tiling(shape, shape.out_height, shape.out_width);
     let padding = Padding::of_windows(shape);
     let tile = tools.kernel.shape(shape.filters);
     let panels_len = panels::len(tile, SUM_BLOCK, shape.filters);
     let work = |(group, results): (usize, &mut Vec<&mut [f32]>)| {
         let images = group * GRADIENT_GROUP..images.min((group + 1) * GRADIENT_GROUP);
-        let padded_len = padding.buffer_len(images.len());
-        with_buffer(padded_len + panels_len, |buffer| {
-            let (buffer, panels) = buffer.split_at_mut(padded_len);
-            let mut results = results.iter_mut();
-            for tower in &op.towers {
-                let of_group = |span: Span, len: usize| {
-                    // SAFETY: inputs and the gradient of the output are only read.
-                    let all = unsafe { memory.slice(span, images.end * len) };
-                    &all[images.start * len..]
-                };
-                let d_output = of_group(tower.d_output, shape.output_len());
-                for &input in &tower.inputs {
-                    let input = of_group(input, shape.input_len());
+        let mut results = results.iter_mut();
+        for tower in &op.towers {
+            let of_group = |span: Span, len: usize| {
+                // SAFETY: inputs and the gradient of the output are only read.
+                let all = unsafe { memory.slice(span, images.end * len) };
+                &all[images.start * len..]
+            };
+            let d_output = of_group(tower.d_output, shape.output_len());
+            for &input in &tower.inputs {
+                let input = of_group(input, shape.input_len());
+                let Some(d_weight) = results.next() else { return };
+                if let Some(tiling) = &tiling {
+                    winograd_grad::weight_grad(tools, shape, tiling, (input, d_output, images.len()), d_weight);
+                    continue;
+                }
+                let padded_len = padding.buffer_len(images.len());
+                with_buffer(padded_len + panels_len, |buffer| {
+                    let (buffer, panels) = buffer.split_at_mut(padded_len);
                     let pixels = padding.images(images.len(), input, buffer);
                     let image_stride = padding.stride();
-                    let Some(d_weight) = results.next() else { return };
                     let row_len = padding.width * padding.channels;
                     tools.kernel.run(Task { shape, tile, pixels, image_stride, row_len, d_output, panels, d_weight });
-                }
-                let Some(d_bias) = results.next() else { return };
-                sum_rows(tools, d_output, d_bias);
+                });
             }
-        });
+            let Some(d_bias) = results.next() else { return };
+            sum_rows(tools, d_output, d_bias);
+        }
     };
     tools.threads.install(|| {
         tasks.par_iter_mut().enumerate().with_max_len(1).for_each(work);

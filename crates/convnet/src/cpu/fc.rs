@@ -17,28 +17,34 @@ use crate::ops::{FcForward, FcInputGrad, FcShape, FcWeightGrad, SUM_BLOCK, SumBl
 /// Rows of inputs or weights that a task of a gradient owns.
 const TASK_ROWS: usize = 96;
 
+/// Columns that a task of the forward pass owns at most: whole kilobytes of each row of weights.
+const TASK_COLUMNS: usize = 256;
+
 pub(super) fn forward(tools: &Tools, memory: &Memory, op: &FcForward, images: usize) {
     let shape = op.shape;
     let tile = tools.kernel.shape(shape.outputs);
-    let per_tower = shape.outputs.div_ceil(tile.columns);
+    let wide = (TASK_COLUMNS / tile.columns).max(1) * tile.columns;
+    let per_tower = shape.outputs.div_ceil(wide);
     let work = |task: usize| {
         let tower = &op.towers[task / per_tower];
-        let first = task % per_tower * tile.columns;
+        let first = task % per_tower * wide;
         // SAFETY: the operation passed its check; these are only read.
         let sources = tower.inputs.iter().zip(&tower.weights).map(|(&input, &weight)| unsafe {
             (memory.slice(input, images * shape.inputs), memory.slice(weight, weight.len))
         });
         // SAFETY: as above.
         let bias = unsafe { memory.slice(tower.bias, shape.outputs) };
-        let columns = tile.columns.min(shape.outputs - first);
-        with_buffer(SUM_BLOCK * tile.columns + images * tile.columns, |buffer| {
-            let (panel, sums) = buffer.split_at_mut(SUM_BLOCK * tile.columns);
+        let columns = wide.min(shape.outputs - first);
+        let wide = columns.next_multiple_of(tile.columns);
+        with_buffer(SUM_BLOCK * wide + images * wide, |buffer| {
+            let (panels, sums) = buffer.split_at_mut(SUM_BLOCK * wide);
             for (index, (input, weight)) in sources.enumerate() {
-                tools.kernel.run(ForwardTask { shape, tile, input, weight, first, panel, sums, add: index > 0 });
+                let add = index > 0;
+                tools.kernel.run(ForwardTask { shape, tile, input, weight, first, columns, panels, sums, add });
             }
             // SAFETY: this task owns these columns of the output, which overlaps no other operand.
             let output = unsafe { memory.pointer(tower.output, images * shape.outputs) };
-            for (image, row) in sums.chunks_exact_mut(tile.columns).enumerate() {
+            for (image, row) in sums.chunks_exact_mut(wide).enumerate() {
                 let row = &mut row[..columns];
                 row.iter_mut().zip(&bias[first..]).for_each(|(sum, bias)| *sum += bias);
                 super::activation::apply(op.activation, row);
@@ -59,8 +65,12 @@ struct ForwardTask<'a> {
     tile: TileShape,
     input: &'a [f32],
     weight: &'a [f32],
+    /// The columns of this task.
     first: usize,
-    panel: &'a mut [f32],
+    columns: usize,
+    /// Room for a block of terms: `[panel][term][columns of a tile]`.
+    panels: &'a mut [f32],
+    /// `[image][columns, a whole number of tiles]`
     sums: &'a mut [f32],
     add: bool,
 }
@@ -72,33 +82,39 @@ impl WithSimd for ForwardTask<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let FcShape { inputs, outputs } = self.shape;
         let width = self.tile.columns;
-        let columns = width.min(outputs - self.first);
+        let wide = self.columns.next_multiple_of(width);
         let images = self.input.len() / inputs;
         for SumBlock { start, len, .. } in sum_blocks(1, inputs) {
-            for (k, target) in self.panel.chunks_exact_mut(width).take(len).enumerate() {
-                target[..columns].copy_from_slice(&self.weight[(start + k) * outputs + self.first..][..columns]);
-                target[columns..].fill(0.0);
+            for k in 0..len {
+                let row = &self.weight[(start + k) * outputs + self.first..][..self.columns];
+                for (columns, panel) in row.chunks(width).zip(self.panels.chunks_exact_mut(len * width)) {
+                    let target = &mut panel[k * width..][..width];
+                    target[..columns.len()].copy_from_slice(columns);
+                    target[columns.len()..].fill(0.0);
+                }
             }
-            for image in (0..images).step_by(self.tile.rows) {
-                let rows = self.tile.rows.min(images - image);
-                let row = |r: usize| self.input[(image + r.min(rows - 1)) * inputs + start..].as_ptr();
-                let block = Block {
-                    a: std::array::from_fn::<_, MAX_ROWS, _>(row),
-                    a_step: 1,
-                    a_run: 0,
-                    b: self.panel.as_ptr(),
-                    b_step: width,
-                    b_run: 0,
-                    run_len: len,
-                    runs: 1,
-                    c: self.sums[image * width..].as_mut_ptr(),
-                    c_stride: width,
-                    rows,
-                    columns: width,
-                    add: self.add || start > 0,
-                };
-                // SAFETY: inputs and sums have a row for each image, the panel one for each term.
-                unsafe { tile(simd, self.tile, &block) };
+            for column in (0..wide).step_by(width) {
+                for image in (0..images).step_by(self.tile.rows) {
+                    let rows = self.tile.rows.min(images - image);
+                    let row = |r: usize| self.input[(image + r.min(rows - 1)) * inputs + start..].as_ptr();
+                    let block = Block {
+                        a: std::array::from_fn::<_, MAX_ROWS, _>(row),
+                        a_step: 1,
+                        a_run: 0,
+                        b: self.panels[column * len..].as_ptr(),
+                        b_step: width,
+                        b_run: 0,
+                        run_len: len,
+                        runs: 1,
+                        c: self.sums[image * wide + column..].as_mut_ptr(),
+                        c_stride: wide,
+                        rows,
+                        columns: width,
+                        add: self.add || start > 0,
+                    };
+                    // SAFETY: inputs and sums have a row for each image, panels one for each term.
+                    unsafe { tile(simd, self.tile, &block) };
+                }
             }
         }
     }
@@ -243,8 +259,8 @@ impl WithSimd for WeightGradTask<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let TileShape { rows: tile_rows, columns: width, .. } = self.tile;
         let rows = self.d_weight.len() / self.outputs;
-        for first_column in (0..self.outputs).step_by(width) {
-            for first in (0..rows).step_by(tile_rows) {
+        for first in (0..rows).step_by(tile_rows) {
+            for first_column in (0..self.outputs).step_by(width) {
                 for SumBlock { start, len, .. } in sum_blocks(1, self.images) {
                     let a = &self.a_panels[first * self.images + start * tile_rows..];
                     let block = Block {

@@ -1,4 +1,4 @@
-//! Response normalisation across maps: pixel by pixel, with vectors along the maps.
+//! Response normalisation across maps: some pixels at a time, with vectors along the maps.
 
 use rayon::prelude::*;
 
@@ -9,8 +9,14 @@ use super::pad::with_buffer;
 use crate::Error;
 use crate::ops::{LrnBackward, LrnForward, LrnShape, Operation};
 
-/// Buffers of one pixel's maps, those of all joined towers side by side.
-struct Pixel<'a> {
+/// Pixels of a group: loops over the few maps of one would be all overhead, and five buffers fit into the first cache.
+fn group_len(shape: &LrnShape) -> usize {
+    (512 / (shape.channels * shape.joined)).max(1)
+}
+
+/// Buffers of a group of pixels, one behind the other: the maps of all joined towers, then `size / 2` floats that keep
+/// the windows of neighbours apart. Their terms are zero; what the other buffers have there is not used.
+struct Pixels<'a> {
     /// Terms of a windowed sum, with `size / 2` zeros at either end.
     terms: &'a mut [f32],
     input: &'a mut [f32],
@@ -19,17 +25,17 @@ struct Pixel<'a> {
     powers: &'a mut [f32],
 }
 
-impl Pixel<'_> {
-    fn with(shape: &LrnShape, work: impl FnOnce(Pixel)) {
-        let maps = shape.channels * shape.joined;
-        let padded = maps + 2 * (shape.size / 2);
-        with_buffer(padded + 4 * maps, |buffer| {
-            let (terms, rest) = buffer.split_at_mut(padded);
-            terms.fill(0.0);
-            let (input, rest) = rest.split_at_mut(maps);
-            let (gradient, rest) = rest.split_at_mut(maps);
-            let (brackets, powers) = rest.split_at_mut(maps);
-            work(Pixel { terms, input, gradient, brackets, powers });
+impl Pixels<'_> {
+    fn with(shape: &LrnShape, work: impl FnOnce(Pixels)) {
+        let half = shape.size / 2;
+        let len = group_len(shape) * (shape.channels * shape.joined + half);
+        with_buffer(2 * half + 5 * len, |buffer| {
+            buffer.fill(0.0);
+            let (terms, rest) = buffer.split_at_mut(2 * half + len);
+            let (input, rest) = rest.split_at_mut(len);
+            let (gradient, rest) = rest.split_at_mut(len);
+            let (brackets, powers) = rest.split_at_mut(len);
+            work(Pixels { terms, input, gradient, brackets, powers });
         });
     }
 
@@ -54,11 +60,27 @@ fn window_sums(terms: &[f32], size: usize, sums: &mut [f32]) {
     }
 }
 
-/// Copies one pixel's maps of all towers side by side.
+/// Copies the maps of the pixels from `first` on, all towers side by side.
 #[inline(always)]
-fn gather(towers: &[&[f32]], pixel: usize, channels: usize, target: &mut [f32]) {
-    for (tower, maps) in towers.iter().zip(target.chunks_exact_mut(channels)) {
-        maps.copy_from_slice(&tower[pixel * channels..][..channels]);
+fn gather(shape: &LrnShape, towers: &[&[f32]], first: usize, target: &mut [f32]) {
+    let channels = shape.channels;
+    let width = channels * shape.joined + shape.size / 2;
+    for (pixel, target) in (first..shape.pixels).zip(target.chunks_exact_mut(width)) {
+        for (tower, maps) in towers.iter().zip(target.chunks_exact_mut(channels)) {
+            maps.copy_from_slice(&tower[pixel * channels..][..channels]);
+        }
+    }
+}
+
+/// Copies the maps back to the towers.
+#[inline(always)]
+fn scatter(shape: &LrnShape, source: &[f32], first: usize, towers: &mut [&mut [f32]]) {
+    let channels = shape.channels;
+    let width = channels * shape.joined + shape.size / 2;
+    for (pixel, source) in (first..shape.pixels).zip(source.chunks_exact(width)) {
+        for (maps, tower) in source.chunks_exact(channels).zip(towers.iter_mut()) {
+            tower[pixel * channels..][..channels].copy_from_slice(maps);
+        }
     }
 }
 
@@ -83,30 +105,22 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &LrnForward, images: u
         let outputs = group.iter().map(|tower| unsafe { memory.slice_mut(tower.output, images * image_len) }).collect();
         let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
             let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[image * image_len..][..image_len]).collect();
-            Pixel::with(shape, |mut pixel| {
+            Pixels::with(shape, |mut pixels| {
                 tools.vectorise(
                     #[inline(always)]
                     || {
-                        for index in 0..shape.pixels {
-                            gather(&inputs, index, shape.channels, pixel.input);
-                            pixel.normalise(shape, power);
-                            let products = pixel.input.iter().zip(&*pixel.powers);
-                            pixel.gradient.iter_mut().zip(products).for_each(|(y, (x, power))| *y = x * power);
-                            scatter(pixel.gradient, index, shape.channels, &mut outputs);
+                        for first in (0..shape.pixels).step_by(group_len(shape)) {
+                            gather(shape, &inputs, first, pixels.input);
+                            pixels.normalise(shape, power);
+                            let products = pixels.input.iter().zip(&*pixels.powers);
+                            pixels.gradient.iter_mut().zip(products).for_each(|(y, (x, power))| *y = x * power);
+                            scatter(shape, pixels.gradient, first, &mut outputs);
                         }
                     },
                 );
             });
         };
         tools.threads.install(|| by_image(outputs, image_len).into_par_iter().enumerate().for_each(work));
-    }
-}
-
-/// Copies one pixel's maps back to the towers.
-#[inline(always)]
-fn scatter(maps: &[f32], pixel: usize, channels: usize, towers: &mut [&mut [f32]]) {
-    for (maps, tower) in maps.chunks_exact(channels).zip(towers) {
-        tower[pixel * channels..][..channels].copy_from_slice(maps);
     }
 }
 
@@ -131,16 +145,16 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &LrnBackward, images:
             let here = image * image_len..(image + 1) * image_len;
             let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[here.clone()]).collect();
             let gradients: Vec<&[f32]> = gradients.iter().map(|gradient| &gradient[here.clone()]).collect();
-            Pixel::with(shape, |mut pixel| {
+            Pixels::with(shape, |mut pixels| {
                 tools.vectorise(
                     #[inline(always)]
                     || {
-                        for index in 0..shape.pixels {
-                            gather(&inputs, index, shape.channels, pixel.input);
-                            gather(&gradients, index, shape.channels, pixel.gradient);
-                            pixel.normalise(shape, power);
-                            pixel.differentiate(shape);
-                            scatter(pixel.gradient, index, shape.channels, &mut outputs);
+                        for first in (0..shape.pixels).step_by(group_len(shape)) {
+                            gather(shape, &inputs, first, pixels.input);
+                            gather(shape, &gradients, first, pixels.gradient);
+                            pixels.normalise(shape, power);
+                            pixels.differentiate(shape);
+                            scatter(shape, pixels.gradient, first, &mut outputs);
                         }
                     },
                 );
@@ -151,7 +165,7 @@ pub(super) fn backward(tools: &Tools, memory: &Memory, op: &LrnBackward, images:
     Ok(())
 }
 
-impl Pixel<'_> {
+impl Pixels<'_> {
     /// Turns the gradient of the output into that of the input.
     #[inline(always)]
     fn differentiate(&mut self, shape: &LrnShape) {

@@ -18,28 +18,35 @@ mod norm;
 mod pad;
 mod panels;
 mod pool;
+mod prepared;
 mod softmax;
 mod tile;
 mod update;
+mod winograd;
+mod winograd_conv;
+mod winograd_grad;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Error;
 use crate::ops::{
-    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
     MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use memory::Memory;
+use prepared::Prepared;
 use tile::Kernel;
+use winograd::Tiling;
 
 /// The CPU as a device.
 pub struct Cpu {
     memory: Memory,
     step: Step,
     tools: Tools,
-    /// Packed weights and partial sums of the operation that runs; grows to the largest and stays.
+    prepared: Prepared,
+    /// Packed operands and partial sums of the operation that runs; grows to the largest and stays.
     scratch: Vec<f32>,
 }
 
@@ -48,9 +55,16 @@ struct Tools {
     threads: ThreadPool,
     arch: Arch,
     kernel: Kernel,
+    /// Whether convolutions are summed term by term, whatever their shape.
+    direct: bool,
 }
 
 impl Tools {
+    /// How a convolution with an output of `height` x `width` pixels is cut for Winograd, if it is.
+    fn tiling(&self, shape: &ConvShape, height: usize, width: usize) -> Option<Tiling> {
+        if self.direct { None } else { Tiling::new(shape, height, width) }
+    }
+
     /// Runs a loop compiled for this processor's vectors. The closure must be `#[inline(always)]`: only what is
     /// inlined gets the processor's instructions.
     fn vectorise(&self, work: impl FnMut()) {
@@ -76,8 +90,21 @@ impl Cpu {
         let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("cpu{index}"));
         let pool = builder.build().map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         let arch = Arch::new();
-        let tools = Tools { threads: pool, arch, kernel: Kernel::new(arch) };
-        Ok(Cpu { memory: Memory::default(), step: Step::default(), tools, scratch: Vec::new() })
+        let tools = Tools { threads: pool, arch, kernel: Kernel::new(arch), direct: false };
+        Ok(Cpu {
+            memory: Memory::default(),
+            step: Step::default(),
+            tools,
+            prepared: Prepared::default(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// The same device with every convolution summed term by term, in the order that [`crate::ops`] defines for all
+    /// devices. Otherwise those of 3x3 and 5x5 go through Winograd's algorithm where that saves work.
+    pub fn direct(mut self) -> Cpu {
+        self.tools.direct = true;
+        self
     }
 
     /// Threads that compute.
@@ -102,6 +129,7 @@ impl Device for Cpu {
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
+        self.prepared.expire();
         self.memory.write(span, data)
     }
 
@@ -124,7 +152,7 @@ impl Device for Cpu {
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
         let images = self.check(op)?;
-        conv::forward(&self.tools, &self.memory, &mut self.scratch, op, images);
+        conv::forward(&self.tools, &self.memory, &mut self.prepared, op, images);
         Ok(())
     }
 
@@ -230,6 +258,7 @@ impl Device for Cpu {
     fn update(&mut self, op: &Update) -> Result<(), Error> {
         self.check(op)?;
         let rate = op.rate(&self.step)?;
+        self.prepared.expire();
         update::update(&self.tools, &self.memory, op, rate);
         Ok(())
     }

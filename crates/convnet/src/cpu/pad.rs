@@ -37,6 +37,19 @@ impl Padding {
         }
     }
 
+    /// The gradient of the output, as far as the windows of turned filters reach around the input.
+    pub(super) fn of_turned_windows(shape: &ConvShape) -> Padding {
+        Padding {
+            in_height: shape.out_height,
+            in_width: shape.out_width,
+            channels: shape.filters,
+            height: shape.in_height + shape.size - 1,
+            width: shape.in_width + shape.size - 1,
+            before: shape.size as isize - 1 - shape.pad as isize,
+            spread: shape.stride,
+        }
+    }
+
     /// Floats of a padded image.
     fn len(&self) -> usize {
         self.height * self.width * self.channels

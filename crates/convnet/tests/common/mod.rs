@@ -6,6 +6,7 @@ pub mod check;
 pub mod layers;
 pub mod memory;
 
+use convnet::cuda::{self, Cuda};
 use convnet::ops::Step;
 use convnet::philox;
 
@@ -20,4 +21,12 @@ pub fn step(seed: u64, images: usize, classes: usize) -> Step {
         rates: vec![0.1, 0.01, 0.7],
         ..Step::default()
     }
+}
+
+/// The first GPU, simulated unless `ALEXNET_TEST_GPU` is set.
+pub fn gpu() -> Cuda {
+    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
+        cuda::simulate(1).unwrap();
+    }
+    Cuda::new(0).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The calls as C sees them: pointers are checked and turned into values, [`super::Driver`] does the rest.
+//! The calls as C sees them: pointers are checked and turned into values, the driver does the rest.
 #![allow(non_snake_case, reason = "the names are those of cuda.h")]
 
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ulonglong, c_void};

@@ -1,0 +1,92 @@
+//! `alexnet features`: what a layer gives to each image of a data set.
+
+use anyhow::{Context, Result, bail};
+use convnet::augment::{Sampler, View};
+use convnet::net::{Kind, Net};
+use convnet::ops::{Device, Step};
+use convnet::run::Network;
+use dataset::Loader;
+use std::sync::Arc;
+
+use super::{check_classes, model, open_data};
+use crate::cli::{FeaturesArgs, ModelArgs, SplitName};
+use crate::console::{Progress, bytes, say, thousands};
+use crate::device::{self, AHEAD};
+use crate::features::{Row, Writer};
+use crate::skips::Skips;
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no model, no data or no such layer, or the array cannot be written.
+pub fn run(args: &FeaturesArgs) -> Result<()> {
+    let model = ModelArgs { model: args.model.clone(), crops: 1 };
+    let mut model = model::open(&model, &args.device, None)?;
+    let checkpoint = &model.checkpoint;
+    let folder = args.data.as_deref().or(checkpoint.state.data.folder.as_deref());
+    let data = open_data(folder, checkpoint.net.augment.image, &checkpoint.net.name)?;
+    check_classes(&data, &checkpoint.state.classes, &checkpoint.path)?;
+    let layer = args.layer.clone().map_or_else(|| last_hidden(&checkpoint.net), Ok)?;
+    let (split, images) = match args.split {
+        SplitName::Train => ("training", &data.train),
+        SplitName::Val => ("validation", &data.val),
+    };
+    let (order, batch) = ((0..images.len() as u32).collect(), checkpoint.state.settings.batch);
+    let threads = device::loader_threads(&args.device);
+    let mut loader = Loader::start(Arc::clone(images), data.side, order, batch, threads, AHEAD);
+    let mut skips = Skips::new(split, images.len());
+    let progress = Progress::start("features", images.len());
+    let (mut writer, mut values, mut done) = (None, 0, 0);
+    while let Some(batch) = loader.next() {
+        skips.add(&batch.skipped)?;
+        done += batch.len() + batch.skipped.len();
+        if !batch.is_empty() {
+            let rows = extract(&mut model.network, &model.sampler, &batch.rgb, batch.len(), &layer)?;
+            values = rows[0].len();
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                None => writer.insert(Writer::create(&args.out, values)?),
+            };
+            for ((&id, &label), values) in batch.ids.iter().zip(&batch.labels).zip(&rows) {
+                let class = data.classes[label as usize].clone();
+                writer.add(&Row { id, class, image: images.name(id as usize) }, values)?;
+            }
+        }
+        progress.set(done, String::new);
+        loader.recycle(batch);
+    }
+    drop(progress);
+    let Some(writer) = writer else { bail!("none of the {done} {split} images could be read") };
+    let (rows, size) = writer.finish()?;
+    let (out, rows) = (args.out.display(), thousands(rows));
+    say(format_args!("{out} ({}): layer {layer} of {rows} {split} images, {values} values each", bytes(size)));
+    Ok(())
+}
+
+/// The layer that the last fully connected one reads, dropout left out.
+pub(super) fn last_hidden(net: &Net) -> Result<String> {
+    let last = net.layers.iter().rposition(|layer| matches!(layer.kind, Kind::Fc { .. }));
+    let before =
+        last.and_then(|last| net.layers[..last].iter().rev().find(|layer| !matches!(layer.kind, Kind::Dropout { .. })));
+    Ok(before.with_context(|| format!("net {} has no hidden layer; give --layer", net.name))?.name.clone())
+}
+
+/// What `layer` gives to the centres of some images `[n, side, side, 3]`, the towers one after the other.
+pub(super) fn extract<D: Device>(
+    network: &mut Network<D>,
+    sampler: &Sampler,
+    rgb: &[u8],
+    images: usize,
+    layer: &str,
+) -> Result<Vec<Vec<f32>>> {
+    let (labels, ids, draws) = (vec![0; images], vec![0; images], sampler.view(View::Centre, images));
+    let towers = network.features(&mut Step { rgb: rgb.to_vec(), labels, ids, draws, ..Step::default() }, layer)?;
+    let of_image = |image: usize| {
+        towers
+            .iter()
+            .flat_map(|tower| &tower[tower.len() / images * image..][..tower.len() / images])
+            .copied()
+            .collect()
+    };
+    Ok((0..images).map(of_image).collect())
+}
