@@ -51,15 +51,13 @@ impl Intercept for Recorder {
         params: &[u8],
         memory: &Memory,
     ) -> Result<Stats, LaunchError> {
-        // A sample leaves memory unwritten that later kernels read.
-        let config = Config { checks: false, ..config.clone() };
         let fixed = program.module().kernel(kernel).map_or(0, |kernel| kernel.shared_bytes);
         let needs = Needs {
             threads: config.block.iter().product(),
             registers: self.registers.get(kernel).copied().unwrap_or(0),
             shared_bytes: (fixed + config.shared_bytes) as u32,
         };
-        let launch = Launch { program, kernel, config: &config, params, memory };
+        let launch = Launch { program, kernel, config, params, memory };
         let counted = count(launch, &A100, needs.occupancy(&A100), BUDGET)?;
         let recorded = Recorded { kernel: kernel.to_string(), needs, counted };
         self.launches.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);

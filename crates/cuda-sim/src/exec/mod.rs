@@ -13,6 +13,7 @@ mod integer;
 mod lanes;
 mod order;
 mod races;
+mod touch;
 mod warp;
 mod words;
 
@@ -94,6 +95,9 @@ pub struct Config {
     pub checks: bool,
     /// Whether to look for races, too; only with `checks`, and in grids of fewer than 2^20 blocks.
     pub races: bool,
+    /// Runs the kernel without its numbers: only its way and its addresses, which is several times faster and enough
+    /// for observers. Nothing is written to global memory; where a value decides, it is what memory holds before.
+    pub dry: bool,
     /// Picks the orders that a GPU leaves open: of the warps of a block, of blocks, and of asynchronous copies that
     /// arrive together. 0 takes all by their numbers. A correct kernel computes the same with any seed.
     pub seed: u64,
@@ -112,6 +116,7 @@ impl Config {
             peers: 0,
             checks: true,
             races: true,
+            dry: false,
             seed: 0,
             max_instructions: 1 << 30,
         }
@@ -202,6 +207,9 @@ pub fn launch_observed<O: Observer>(
         return Err(LaunchError::Params { expected: kernel.param_bytes, got: params.len() });
     }
     let blocks = check_shape(kernel, config)?;
+    let kernel = if config.dry { kernel.skeleton() } else { kernel };
+    // A skeleton leaves out what others would have written.
+    let config = &Config { checks: config.checks && !config.dry, ..config.clone() };
     let snapshot = memory.snapshot();
     let races =
         (config.checks && config.races && blocks <= races::MOST_BLOCKS).then(|| races::Accessed::new(&snapshot));

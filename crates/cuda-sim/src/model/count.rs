@@ -1,8 +1,8 @@
 //! Counting a launch: all of it where that is quick, a sample where it is not.
 
 use super::{Card, Class, L2, Occupancy, Traffic, classes};
-use crate::observe::{Counters, Counts, Only, Request, Trace};
-use crate::{Config, LaunchError, Memory, Program, launch_observed};
+use crate::observe::{Counters, Counts, Observer, Only, Request, Trace};
+use crate::{Config, LaunchError, Memory, Program, Stats, launch_observed};
 
 /// Waves that are run at least: the first fills the cache, the second says what one more costs.
 const WAVES: u64 = 2;
@@ -33,11 +33,11 @@ pub struct Counted {
     pub run: u64,
 }
 
-/// Counts a launch on `card`, with so many blocks on an SM. Blocks go wave by wave, and within a wave they take turns at
-/// the cache, a request each.
+/// Counts a launch on `card`, with so many blocks on an SM, without changing memory. Blocks go wave by wave, and within a
+/// wave they take turns at the cache, a request each.
 ///
 /// After `budget` instructions of warps, and two waves, the rest is extrapolated: counts from a sample of each class of
-/// blocks, reads from DRAM from the last wave, writes from all. Then the launch has not written all that it should.
+/// blocks, reads from DRAM from the last wave, writes from all.
 ///
 /// # Errors
 /// As [`crate::launch`].
@@ -45,56 +45,54 @@ pub fn count(launch: Launch<'_>, card: &Card, occupancy: Occupancy, budget: u64)
     let grid = launch.config.grid;
     let blocks: u64 = grid.iter().map(|&n| u64::from(n)).product();
     let wave = u64::from(occupancy.blocks.max(1) * card.sms);
-    let kernel = launch.program.module().kernel(launch.kernel);
-    let counters = kernel.map(Counters::new).ok_or_else(|| LaunchError::NoKernel { name: launch.kernel.into() })?;
     let mut l2 = L2::new(card.l2_bytes);
-    let (mut run, mut in_last, mut waves) = (0, Traffic::default(), 0);
-    while run < blocks && (waves < WAVES || counters.counts().all_instructions() < budget) {
+    let (mut run, mut in_last, mut waves, mut instructions) = (0, Traffic::default(), 0, 0);
+    while run < blocks && (waves < WAVES || instructions < budget) {
         let before = l2.traffic();
         let of_wave: Vec<u64> = (run..blocks.min(run + wave)).collect();
         run += of_wave.len() as u64;
         waves += 1;
-        for request in turns(&trace(launch, of_wave, &counters)?) {
+        let trace = Trace::new(grid);
+        instructions += observe(launch, of_wave, &trace)?.warp_instructions;
+        for request in turns(&trace.into_blocks()) {
             l2.request(request);
         }
         let after = l2.traffic();
         in_last = Traffic { read: after.read - before.read, written: after.written - before.written };
     }
     let mut dram = l2.traffic();
-    let mut counts = counters.counts();
+    let all = Class { size: blocks, samples: (0..blocks).collect() };
+    let classes = if run < blocks { classes(grid, SAMPLES) } else { vec![all] };
     if run < blocks {
         dram.read += in_last.read * (blocks - run) / wave;
         dram.written = dram.written * blocks / run;
-        counts = sampled(launch)?;
     }
-    Ok(Counted { counts, dram, blocks, run })
+    Ok(Counted { counts: counts(launch, classes)?, dram, blocks, run })
 }
 
-/// Runs blocks and gives the requests of each.
-fn trace(launch: Launch<'_>, blocks: Vec<u64>, counters: &Counters) -> Result<Vec<Vec<Request>>, LaunchError> {
+/// Counts from some blocks of each class.
+fn counts(launch: Launch<'_>, classes: Vec<Class>) -> Result<Counts, LaunchError> {
+    let mut counts = Counts::default();
+    for Class { size, samples } in classes {
+        let n = samples.len() as u64;
+        let kernel = launch.program.module().kernel(launch.kernel);
+        let counters = kernel.map(Counters::new).ok_or_else(|| LaunchError::NoKernel { name: launch.kernel.into() })?;
+        observe(launch, samples, &counters)?;
+        counts.add_share(&counters.counts(), size, n);
+    }
+    Ok(counts)
+}
+
+/// Shows some blocks to an observer.
+fn observe<O: Observer>(launch: Launch<'_>, blocks: Vec<u64>, observer: &O) -> Result<Stats, LaunchError> {
     let Launch { program, kernel, config, params, memory } = launch;
-    let (only, trace) = (Only { blocks, grid: config.grid }, Trace::new(config.grid));
-    launch_observed(program, kernel, config, params, memory, &(&only, &(counters, &trace)))?;
-    Ok(trace.into_blocks())
+    let only = Only { blocks, grid: config.grid };
+    let config = Config { dry: true, ..config.clone() };
+    launch_observed(program, kernel, &config, params, memory, &(&only, observer))
 }
 
 /// One request of each block in turn, until all have none left.
 fn turns(blocks: &[Vec<Request>]) -> impl Iterator<Item = Request> {
     let longest = blocks.iter().map(Vec::len).max().unwrap_or(0);
     (0..longest).flat_map(move |index| blocks.iter().filter_map(move |block| block.get(index).copied()))
-}
-
-/// Counts from some blocks of each class.
-fn sampled(launch: Launch<'_>) -> Result<Counts, LaunchError> {
-    let Launch { program, kernel, config, params, memory } = launch;
-    let mut counts = Counts::default();
-    for Class { size, samples } in classes(config.grid, SAMPLES) {
-        let n = samples.len() as u64;
-        let only = Only { blocks: samples, grid: config.grid };
-        let counters = program.module().kernel(kernel).map(Counters::new);
-        let counters = counters.ok_or_else(|| LaunchError::NoKernel { name: kernel.into() })?;
-        launch_observed(program, kernel, config, params, memory, &(&only, &counters))?;
-        counts.add_share(&counters.counts(), size, n);
-    }
-    Ok(counts)
 }

@@ -5,6 +5,7 @@
 mod counters;
 mod intercept;
 mod trace;
+mod units;
 
 pub use counters::{BlockCounts, Counters, Counts, Kind};
 pub(crate) use intercept::interceptor;
@@ -65,6 +66,8 @@ pub struct Access<'a> {
 pub trait Observer: Sync {
     /// Whether the interpreter calls it at all.
     const ENABLED: bool = true;
+    /// Whether a dry launch shows it accesses to the block's and the thread's own memory.
+    const OWN: bool = true;
     /// Watches one block, on one thread.
     type Block: BlockObserver;
     /// Whether the block is run at all: what a sample leaves out has no effect on memory.
@@ -101,6 +104,7 @@ impl BlockObserver for () {}
 
 /// Two observers of one launch.
 impl<A: Observer, B: Observer> Observer for (&A, &B) {
+    const OWN: bool = A::OWN || B::OWN;
     type Block = (A::Block, B::Block);
 
     fn runs(&self, block: [u32; 3]) -> bool {
@@ -144,6 +148,7 @@ pub struct Only {
 }
 
 impl Observer for Only {
+    const OWN: bool = false;
     type Block = ();
 
     fn runs(&self, block: [u32; 3]) -> bool {

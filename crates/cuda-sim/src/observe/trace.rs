@@ -2,12 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::units::Lines;
 use super::{Access, AccessKind, BlockObserver, Memory, Observer, number};
-
-/// Bytes of a line of the second-level cache.
-const LINE: u64 = 128;
-/// Bytes that are fetched at once.
-const SECTOR: u64 = 32;
 
 /// A request of a warp for sectors of a line of 128 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +53,7 @@ impl Trace {
 }
 
 impl Observer for Trace {
+    const OWN: bool = false;
     type Block = BlockTrace;
 
     fn block(&self, block: [u32; 3]) -> BlockTrace {
@@ -76,19 +73,8 @@ pub struct BlockTrace {
 }
 
 impl BlockTrace {
-    /// Adds what the lanes of an access ask for, each line once.
     fn add(&mut self, access: &Access<'_>, write: bool) {
-        let first = self.requests.len();
-        for lane in (0..32).filter(|lane| access.step.lanes >> lane & 1 == 1) {
-            let start = access.addresses[lane];
-            for sector in start / SECTOR..(start + u64::from(access.bytes)).div_ceil(SECTOR) {
-                let (line, bit) = (sector * SECTOR / LINE, 1 << (sector % (LINE / SECTOR)));
-                match self.requests[first..].iter_mut().rev().find(|request| request.line() == line) {
-                    Some(request) => *request = Request::new(line, request.sectors() | bit, write),
-                    None => self.requests.push(Request::new(line, bit, write)),
-                }
-            }
-        }
+        self.requests.extend(Lines::of(access).iter().map(|(line, sectors)| Request::new(line, sectors, write)));
     }
 }
 

@@ -12,6 +12,9 @@ mod raw;
 mod types;
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use crate::cfg;
 
 pub(crate) use op::*;
 pub(crate) use raw::{Reg, Width};
@@ -116,9 +119,19 @@ pub struct Kernel {
     pub(crate) files: Files,
     /// Block of the control flow at whose start diverged lanes meet again, for each instruction.
     pub(crate) meet: Vec<u32>,
+    skeleton: OnceLock<Box<Kernel>>,
 }
 
 impl Kernel {
+    /// The same without what decides neither its way nor its addresses; instructions keep their places.
+    pub(crate) fn skeleton(&self) -> &Kernel {
+        self.skeleton.get_or_init(|| {
+            let graph = cfg::Graph::new(&self.code);
+            let code = cfg::skeleton(&graph, &self.facts, &self.code);
+            Box::new(Kernel { code, skeleton: OnceLock::new(), ..self.clone() })
+        })
+    }
+
     /// Instructions in the code.
     pub fn len(&self) -> usize {
         self.code.len()
