@@ -39,7 +39,6 @@ fn main() -> Result<()> {
     let net = net(name);
     convnet::cuda::simulate(1)?;
     let mut network = Network::for_training(&net, batch, Cuda::new(0)?)?;
-    network.initialise(1)?;
     let mut one = step(&net, batch, network.parameters().len());
     network.device().begin(&mut one)?;
     let plan = network.training_plan().context("the network trains")?.clone();

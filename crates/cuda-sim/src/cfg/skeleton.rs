@@ -4,13 +4,15 @@
 //! barriers and addresses, an instruction stays when somebody wants what it writes. The others become [`Op::Nop`], and
 //! accesses whose data nobody wants become [`Op::Touch`].
 //!
-//! A skeleton never writes to global memory. Where a loaded value decides (the largest of a pool, a label), it is what
-//! memory holds before the launch; an atomic whose old value decides gives that and changes nothing. What passes through
-//! the block's or the thread's own memory is kept where a value from there decides.
+//! Sums are not formed: where one decides (whether `tanh` takes its series), a multiply-add gives zero. A skeleton never
+//! writes to global memory. Where a loaded value decides (the largest of a pool, a label), it is what
+//! memory holds before the launch; an atomic whose old value decides gives that and changes nothing. Stores to the
+//! block's or the thread's own memory stay where a value from there decides, asynchronous copies do not: a load that
+//! decides by what one brought is found to read what nobody wrote, and the launch fails.
 
 use super::Graph;
 use super::rows::Set;
-use crate::ptx::{Area, Facts, Inst, Op, Slot};
+use crate::ptx::{Area, Facts, Inst, Mma, Op, Slot};
 
 /// The code of the skeleton; instructions keep their places.
 pub(crate) fn skeleton(graph: &Graph, facts: &[Facts], code: &[Inst]) -> Vec<Inst> {
@@ -29,8 +31,13 @@ pub(crate) fn skeleton(graph: &Graph, facts: &[Facts], code: &[Inst]) -> Vec<Ins
             let d = [slot, Slot::None, Slot::None, Slot::None];
             Op::Ld { addr: *addr, bytes: if *wide { 8 } else { 4 }, signed: false, strong: true, n: 1, d }
         }
+        Op::Fma { d, .. } if wanted[at] => Op::Zero { d: [*d; 4], n: 1 },
+        Op::Mma(mma) if wanted[at] => {
+            let Mma { d, .. } = **mma;
+            Op::Zero { d, n: 4 }
+        }
         op if wanted[at] => op.clone(),
-        op @ (Op::Ld { addr, .. }) if addr.area != Area::Param => Op::Touch(Box::new(op.clone())),
+        op @ Op::Ld { addr, .. } if addr.area != Area::Param => Op::Touch(Box::new(op.clone())),
         op @ (Op::St { .. } | Op::Atom { .. } | Op::CpAsync { .. } | Op::LdMatrix { .. }) => {
             Op::Touch(Box::new(op.clone()))
         }
@@ -63,7 +70,6 @@ impl Search<'_> {
             Op::St { addr, .. } | Op::Atom { addr, .. } => {
                 self.keeps_own && matches!(addr.area, Area::Shared | Area::Local)
             }
-            Op::CpAsync { .. } | Op::CpCommit | Op::CpWait { .. } => self.keeps_own,
             _ => false,
         }
     }
@@ -97,8 +103,13 @@ impl Search<'_> {
         if inst.guard.is_none() {
             fact.defs.iter().for_each(|reg| set.remove(reg.id as usize));
         }
-        let copies = matches!(inst.op, Op::CpAsync { .. });
-        let uses = if wanted || copies || self.stays(&inst.op) { &fact.uses } else { &fact.addresses };
+        let uses = match inst.op {
+            // All of them say which bytes.
+            Op::CpAsync { .. } => &fact.uses,
+            Op::Fma { .. } | Op::Mma(_) => &fact.addresses,
+            _ if wanted || self.stays(&inst.op) => &fact.uses,
+            _ => &fact.addresses,
+        };
         uses.iter().chain(&fact.guard).for_each(|reg| set.insert(reg.id as usize));
         wanted
     }
@@ -146,6 +157,13 @@ mod tests {
         let body = "mov.u32 %r1, 8; mov.f32 %f1, 0f00000000; L: add.f32 %f1, %f1, %f1; sub.u32 %r1, %r1, 1;
                     setp.ne.u32 %p1, %r1, 0; @%p1 bra L; st.global.f32 [%rd1], %f1;";
         assert_eq!(skeleton(body), "mov - - sub setp bra ?st ret");
+    }
+
+    #[test]
+    fn a_sum_that_decides_is_zero() {
+        let body = "ld.global.f32 %f1, [%rd1]; fma.rn.f32 %f2, %f1, %f1, %f1; setp.lt.f32 %p1, %f2, 0f00000000;
+                    @%p1 bra END; st.global.f32 [%rd1], %f2; END:";
+        assert_eq!(skeleton(body), "?ld fma setp bra ?st ret");
     }
 
     #[test]

@@ -550,6 +550,11 @@ pub(crate) enum Op {
     BarWarp {
         mask: R,
     },
+    /// Writes zero to `n` rows.
+    Zero {
+        d: [R; 4],
+        n: u8,
+    },
     /// Asks for the addresses of an access and moves nothing.
     Touch(Box<Op>),
     Fence,
