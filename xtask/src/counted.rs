@@ -27,7 +27,8 @@ pub(crate) fn run(net: &str, batch: usize, check: bool) -> Result<()> {
         .output()
         .context("cannot start cargo")?;
     ensure!(output.status.success(), "counted: {}", output.status);
-    let text = document(net, &batch, &String::from_utf8_lossy(&output.stdout));
+    let table = String::from_utf8_lossy(&output.stdout);
+    let text = document(net, &batch, &table) + &crate::measured::section(net, &batch, &lines(&table))?;
     let path = crate::root().join(TABLE);
     if !check {
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
@@ -48,14 +49,15 @@ fn document(net: &str, batch: &str, table: &str) -> String {
     let _ = write!(
         text,
         "# A training step, counted\n\n\
-         Net `{net}`, {batch} images, f32. Written by `cargo xtask bench --counted`; nothing here was measured on a card.\n\n\
-         - Counted by the simulator, for an A100: what SMs request of the L2, what goes between L2 and DRAM when each \
-         launch begins with an empty cache and ends with everything written back, multiply-adds, bank conflicts. \
-         Launches whose number of blocks begins with ~ were sampled.\n\
+         Net `{net}`, {batch} images, f32. Written by `cargo xtask bench --counted`; nothing in this table was measured.\n\n\
+         - Counted by the simulator, for an H100: what SMs request, what goes between L2 and DRAM when each launch begins \
+         with an empty cache and ends with everything written back, and what of it was still waiting to be written when the \
+         last block ended; multiply-adds, instructions of warps, bank conflicts. Launches whose number of blocks begins \
+         with ~ were sampled.\n\
          - Least and needed: every operand of the operation once, and the multiply-adds of its formula. They stand at \
          the operation's first launch.\n\
-         - Predicted, by the model of `cuda_sim::model`: microseconds, and what limits them on an A100. The other cards \
-         are given the A100's DRAM bytes, though their caches are larger.\n\
+         - Predicted, by the model of `cuda_sim::model`: microseconds, and what limits them on an H100. The other cards \
+         are given the H100's DRAM bytes, whatever their caches are.\n\
          - The floor is the sum over operations of the longer of two times: least bytes from DRAM, needed multiply-adds \
          in f32. Launches cost nothing there.\n\n{table}"
     );
@@ -84,14 +86,14 @@ fn worse(old: &str, new: &str) -> Result<Vec<String>> {
 
 /// The lines of the table: what names a launch, and its watched figures.
 fn rows(text: &str) -> Result<Vec<(String, Vec<f64>)>> {
-    let mut lines = text.lines().filter(|line| line.starts_with('|')).map(cells);
-    let head = lines.next().context("there is no table")?;
+    let lines = lines(text);
+    let (head, lines) = lines.split_first().context("there is no table")?;
     let columns = WATCHED
         .map(|name| head.iter().position(|cell| cell == name).with_context(|| format!("no column {name:?}")))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
     let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
-    for line in lines.skip(1) {
+    for line in lines {
         ensure!(line.len() == head.len(), "{} columns in a line, {} in the head", line.len(), head.len());
         let name = line[..3].join(" ").trim().to_string();
         // An operation may launch a kernel several times.
@@ -104,8 +106,12 @@ fn rows(text: &str) -> Result<Vec<(String, Vec<f64>)>> {
     Ok(rows)
 }
 
-fn cells(line: &str) -> Vec<String> {
-    line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect()
+/// The cells of the first table of a text, without the line under its head.
+fn lines(text: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect();
+    let is_line = |line: &&str| line.starts_with('|');
+    let table = text.lines().skip_while(|line| !is_line(line)).take_while(is_line);
+    table.enumerate().filter(|(index, _)| *index != 1).map(|(_, line)| cells(line)).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod bench;
 mod build_ptx;
 mod counted;
+mod measured;
 mod mutate;
 mod setup;
 mod test;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use cuda_sim::model::{A100, Counted, Launch, Needs, count};
+use cuda_sim::model::{Counted, H100, Launch, Needs, count};
 use cuda_sim::observe::Intercept;
 use cuda_sim::{Config, LaunchError, Memory, Program, Stats};
 
-/// Instructions of warps after which a launch is sampled: about a second of a core.
+/// Instructions of warps after which a launch is sampled: about a quarter of a second of a core.
 const BUDGET: u64 = 30_000_000;
 
 /// A launch and what it did.
@@ -18,7 +18,7 @@ pub(crate) struct Recorded {
     pub(crate) counted: Counted,
 }
 
-/// Takes launches and counts them, for an A100.
+/// Takes launches and counts them, for an H100.
 pub(crate) struct Recorder {
     registers: HashMap<String, u32>,
     launches: Mutex<Vec<Recorded>>,
@@ -58,7 +58,7 @@ impl Intercept for Recorder {
             shared_bytes: (fixed + config.shared_bytes) as u32,
         };
         let launch = Launch { program, kernel, config, params, memory };
-        let counted = count(launch, &A100, needs.occupancy(&A100), BUDGET)?;
+        let counted = count(launch, &H100, needs.occupancy(&H100), BUDGET)?;
         let recorded = Recorded { kernel: kernel.to_string(), needs, counted };
         self.launches.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
         Ok(Stats::default())

@@ -1,7 +1,7 @@
 //! Launches as lines of a table, and the step as a sum.
 
 use anyhow::{Context as _, Result};
-use cuda_sim::model::{A100, CARDS, Card, Prediction, Work};
+use cuda_sim::model::{CARDS, Card, H100, Prediction, Work};
 use cuda_sim::observe::Kind;
 
 use crate::recorder::Recorded;
@@ -48,10 +48,11 @@ impl Table {
     }
 
     fn launch(&mut self, layer: &str, name: &str, least: Option<Least>, launch: &Recorded) -> Result<()> {
-        let work = work(launch);
+        let work = launch.counted.work(launch.needs.threads);
         let executed = multiply_adds(launch);
         let counts = &launch.counted.counts;
         let predicted = CARDS.iter().map(|card| predict(&work, card, launch)).collect::<Result<Vec<_>>>()?;
+        let dram = launch.counted.dram.bytes() as f64;
         let least = least.map_or(["-".to_string(), "-".to_string()], |least| {
             [mega(least.bytes as f64), giga(least.multiply_adds as f64)]
         });
@@ -62,24 +63,28 @@ impl Table {
             launch.kernel.clone(),
             format!("{sampled}{}", launch.counted.blocks),
             launch.needs.registers.to_string(),
-            launch.needs.occupancy(&A100).blocks.to_string(),
+            launch.needs.occupancy(&H100).blocks.to_string(),
             mega(work.l2_bytes),
-            mega(work.dram_bytes),
+            mega(dram),
+            mega(launch.counted.waiting as f64),
             least[0].clone(),
             giga(executed),
             least[1].clone(),
             percent(counts.bank_conflicts, counts.shared_passes),
+            mega(counts.all_instructions() as f64),
         ];
         for (seconds, predicted) in self.seconds.iter_mut().zip(&predicted) {
             cells.push(format!("{:.1}", predicted.seconds * 1e6));
             *seconds += predicted.seconds;
         }
-        cells.push(predicted[0].limit.name().to_string());
+        // That of the card that was counted for.
+        let limit = CARDS.iter().zip(&predicted).find(|(card, _)| **card == H100).map_or("", |(_, it)| it.limit.name());
+        cells.push(limit.to_string());
         let line = format!("| {} |", cells.join(" | "));
         eprintln!("{line}");
         self.lines.push(line);
         self.requested += work.l2_bytes;
-        self.dram += work.dram_bytes;
+        self.dram += dram;
         self.executed += executed;
         self.passes += counts.shared_passes;
         self.conflicts += counts.bank_conflicts;
@@ -90,14 +95,14 @@ impl Table {
     pub(crate) fn print(&self) {
         let names = CARDS.map(|card| format!("{} us", card.name)).join(" | ");
         println!(
-            "| layer | operation | kernel | blocks | registers | blocks/SM | requested MB | DRAM MB | least MB | \
-             executed G | needed G | conflicts % | {names} | limit |"
+            "| layer | operation | kernel | blocks | registers | blocks/SM | requested MB | DRAM MB | of it waiting MB | \
+             least MB | executed G | needed G | conflicts % | instructions M | {names} | limit |"
         );
-        println!("|{}", " --- |".repeat(13 + CARDS.len()));
+        println!("|{}", " --- |".repeat(15 + CARDS.len()));
         self.lines.iter().for_each(|line| println!("{line}"));
         let times = |seconds: &[f64]| seconds.iter().map(|s| format!("{:.1}", s * 1e6)).collect::<Vec<_>>().join(" | ");
         println!(
-            "| step | | | | | | {} | {} | {} | {} | {} | {} | {} | |",
+            "| step | | | | | | {} | {} | | {} | {} | {} | {} | | {} | |",
             mega(self.requested),
             mega(self.dram),
             mega(self.least),
@@ -106,21 +111,7 @@ impl Table {
             percent(self.conflicts, self.passes),
             times(&self.seconds)
         );
-        println!("| floor | | | | | | | | | | | | {} | |", times(&self.floor));
-    }
-}
-
-fn work(launch: &Recorded) -> Work {
-    let counted = &launch.counted;
-    let counts = &counted.counts;
-    Work {
-        blocks: counted.blocks,
-        dram_bytes: counted.dram.bytes() as f64,
-        l2_bytes: 32.0 * (counts.read_sectors + counts.write_sectors) as f64,
-        shared_passes: counts.shared_passes as f64,
-        instructions: counts.all_instructions() as f64,
-        float_instructions: (counts.instructions(Kind::Fma) + counts.instructions(Kind::Float)) as f64,
-        tensor_multiply_adds: counts.tensor_multiply_adds as f64,
+        println!("| floor | | | | | | | | | | | | | | {} | |", times(&self.floor));
     }
 }
 

@@ -71,7 +71,8 @@ impl Driver {
             self.no_implicit_capture(stream)?;
         }
         let after = streams.iter().flat_map(|stream| self.before(*stream)).collect();
-        let copy = self.enqueue(self.streams[&streams[0]].context, after, Work::Copy { to: to.1, from: from.1, bytes });
+        let work = Work::Copy { to: to.1, from: from.1, bytes };
+        let copy = self.enqueue(self.streams[&streams[0]].context, streams[0], after, work);
         streams.into_iter().for_each(|stream| self.set_last(stream, copy));
         Ok(())
     }

@@ -13,12 +13,12 @@ use crate::{Config, LaunchError, Problem, Program, launch};
 /// A launch with its parameters' values.
 #[derive(Debug)]
 pub(super) struct Launch {
-    program: Arc<Program>,
-    name: String,
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared_bytes: usize,
-    parameters: Vec<u8>,
+    pub(super) program: Arc<Program>,
+    pub(super) name: String,
+    pub(super) grid: [u32; 3],
+    pub(super) block: [u32; 3],
+    pub(super) shared_bytes: usize,
+    pub(super) parameters: Vec<u8>,
 }
 
 /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES` and `.._PREFERRED_SHARED_MEMORY_CARVEOUT`.

@@ -62,11 +62,13 @@ impl Driver {
     /// Runs operations until all of `targets` are done.
     pub(super) fn run(&mut self, targets: &[Id]) {
         while self.step(targets) {}
+        self.clock.waited(targets);
     }
 
     /// Runs one operation towards `targets`; false when they are done.
     pub(super) fn step(&mut self, targets: &[Id]) -> bool {
-        let Some(operation) = self.queue.take(targets) else { return false };
+        let Some((id, operation)) = self.queue.take(targets) else { return false };
+        self.tick(id, &operation);
         // A context with a fault, or one that has ended, does nothing more.
         if self.works(operation.context).is_ok()
             && let Err((code, text)) = self.execute(&operation)

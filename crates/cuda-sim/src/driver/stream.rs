@@ -22,6 +22,10 @@ impl Stream {
     pub(super) fn new(context: u64, is_blocking: bool) -> Stream {
         Stream { context, is_blocking, last: None, capture: None }
     }
+
+    pub(super) fn last(&self) -> Option<Id> {
+        self.last
+    }
 }
 
 /// `CU_STREAM_LEGACY`, besides null.
@@ -131,14 +135,15 @@ impl Driver {
         self.no_implicit_capture(stream)?;
         after.extend(self.before(stream));
         let context = self.streams[&stream].context;
-        let id = self.enqueue(context, after, work);
+        let id = self.enqueue(context, stream, after, work);
         self.set_last(stream, id);
         Ok(id)
     }
 
-    pub(super) fn enqueue(&mut self, context: u64, mut after: Vec<Id>, work: Work) -> Id {
-        after.retain(|id| self.queue.is_pending(*id));
-        let id = self.queue.push(Operation { context, after, work });
+    pub(super) fn enqueue(&mut self, context: u64, stream: u64, after: Vec<Id>, work: Work) -> Id {
+        let pending = after.iter().copied().filter(|id| self.queue.is_pending(*id)).collect();
+        let id = self.queue.push(Operation { context, stream, after: pending, work });
+        self.clock.give(id, &after);
         if self.options.schedule == Schedule::Eager {
             self.run(&[id]);
         }

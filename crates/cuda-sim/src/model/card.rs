@@ -23,8 +23,12 @@ pub struct Card {
     pub fma_lanes: u32,
     /// Multiply-adds a cycle of `mma.sync` with bf16 inputs and f32 sums.
     pub tensor_multiply_adds: f64,
-    /// Seconds from the end of a kernel to the first useful instruction of the next in a graph.
+    /// Seconds that a kernel takes before and after its work: starting, filling and draining the SMs.
     pub launch_cost: f64,
+    /// Bytes a second between the card and the host, each way.
+    pub host_bandwidth: f64,
+    /// Bytes a second between two cards, each way.
+    pub peer_bandwidth: f64,
     /// Registers of 32 bits.
     pub registers: u32,
     /// Bytes of shared memory for all blocks together.
@@ -38,14 +42,14 @@ pub struct Card {
 /// The cards that times are predicted for.
 pub const CARDS: [Card; 3] = [A100, H100, RTX_4090];
 
-/// Not published. Gray, "Getting Started with CUDA Graphs" (NVIDIA, 2019), gives 3.4 us for a kernel of a graph of
-/// which 2.9 are its execution: half a microsecond between kernels; another 1.5 are assumed for filling and draining
-/// the SMs.
-const LAUNCH_COST: f64 = 2e-6;
+/// Not published. What a kernel of one block takes that does next to nothing, on an H100 (docs/counted.md).
+const LAUNCH_COST: f64 = 3e-6;
 
 // Registers, shared memory, threads and blocks of an SM: CUDA C++ Programming Guide, "Compute Capabilities", table
 // "Technical Specifications per Compute Capability", 8.0, 9.0 and 8.9. Schedulers: four in each, and lanes of f32
-// arithmetic: the same guide, "Arithmetic Instructions". Shared memory: 32 banks of 4 bytes.
+// arithmetic: the same guide, "Arithmetic Instructions". Shared memory: 32 banks of 4 bytes. The host: PCI Express with 16
+// lanes, generation 4 or, for the H100, 5. Cards among each other: NVLink, half of what the data sheet sums up over both
+// ways; an RTX 4090 has none and goes by the host.
 
 /// A100, SXM, 40 GB.
 ///
@@ -63,6 +67,8 @@ pub const A100: Card = Card {
     fma_lanes: 64,
     tensor_multiply_adds: 1024.0,
     launch_cost: LAUNCH_COST,
+    host_bandwidth: 31.5e9,
+    peer_bandwidth: 300.0e9,
     registers: 65536,
     shared_bytes: 164 << 10,
     threads: 2048,
@@ -72,22 +78,24 @@ pub const A100: Card = Card {
 /// H100, SXM.
 ///
 /// "NVIDIA H100 Tensor Core GPU Architecture" (2022), tables 3 and 4, and the product's page: 132 SMs, 3.35 TB/s, 50 MB of
-/// L2, 989 TFLOP/s dense of 16-bit floats at 1830 MHz: 2048 multiply-adds a cycle and SM. `mma.sync`, which these
-/// kernels use, reaches 62.9 % of it on average, and the L2 of the H800, a card with the same chip, gave 4472 bytes a
+/// L2, 67 TFLOP/s of f32 at 1980 MHz, the clock that it held in the measurements of docs/counted.md, 989 TFLOP/s dense of
+/// 16-bit floats at 1830 MHz: 2048 multiply-adds a cycle and SM. `mma.sync`, which these kernels use, reaches 62.9 % of it on average, and the L2 of the H800, a card with the same chip, gave 4472 bytes a
 /// cycle (Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499); NVIDIA
 /// publishes neither.
 pub const H100: Card = Card {
     name: "H100",
     sms: 132,
-    clock: 1.83e9,
+    clock: 1.98e9,
     dram_bandwidth: 3.35e12,
     l2_bytes: 50 << 20,
-    l2_bandwidth: 4472.0 * 1.83e9,
+    l2_bandwidth: 4472.0 * 1.98e9,
     shared_bandwidth: 128,
     schedulers: 4,
     fma_lanes: 128,
     tensor_multiply_adds: 2048.0 * 0.629,
     launch_cost: LAUNCH_COST,
+    host_bandwidth: 63.0e9,
+    peer_bandwidth: 450.0e9,
     registers: 65536,
     shared_bytes: 228 << 10,
     threads: 2048,
@@ -111,6 +119,8 @@ pub const RTX_4090: Card = Card {
     fma_lanes: 128,
     tensor_multiply_adds: 256.0,
     launch_cost: LAUNCH_COST,
+    host_bandwidth: 31.5e9,
+    peer_bandwidth: 31.5e9,
     registers: 65536,
     shared_bytes: 100 << 10,
     threads: 1536,
@@ -129,9 +139,9 @@ mod tests {
         let near = |got: f64, expected: f64| assert!((got / expected - 1.0).abs() < 5e-3, "{got} for {expected}");
         near(fma(&A100), 19.5);
         near(tensor(&A100), 312.0);
-        // The data sheet's 66.9 is at 1980 MHz.
-        near(fma(&H100), 66.9 * 1.83 / 1.98);
-        near(tensor(&H100), 989.4 * 0.629);
+        near(fma(&H100), 66.9);
+        // The data sheet's 989.4 is at 1830 MHz.
+        near(tensor(&H100), 989.4 * 0.629 * 1.98 / 1.83);
         near(fma(&RTX_4090), 82.6);
         near(tensor(&RTX_4090), 165.2);
     }

@@ -1,7 +1,7 @@
 //! Counting a launch: all of it where that is quick, a sample where it is not.
 
-use super::{Card, Class, L2, Occupancy, Traffic, classes};
-use crate::observe::{Counters, Counts, Observer, Only, Request, Trace};
+use super::{Card, Class, L2, Occupancy, Traffic, Work, classes};
+use crate::observe::{Counters, Counts, Kind, Observer, Only, Request, Trace};
 use crate::{Config, LaunchError, Memory, Program, Stats, launch_observed};
 
 /// Waves that are run at least: the first fills the cache, the second says what one more costs.
@@ -27,10 +27,29 @@ pub struct Counted {
     pub counts: Counts,
     /// DRAM bytes, from an empty cache until everything is written back.
     pub dram: Traffic,
+    /// Those of the bytes written that are still in the cache when the last block ends.
+    pub waiting: u64,
     /// Blocks of the grid.
     pub blocks: u64,
     /// Blocks in whole waves from the first that were run; fewer than `blocks` when the launch was sampled.
     pub run: u64,
+}
+
+impl Counted {
+    /// What the launch takes time for, with so many threads in a block.
+    pub fn work(&self, threads: u32) -> Work {
+        let counts = &self.counts;
+        Work {
+            blocks: self.blocks,
+            warps: threads.div_ceil(32),
+            dram_bytes: (self.dram.bytes() - self.waiting) as f64,
+            l2_bytes: 32.0 * (counts.read_sectors + counts.write_sectors) as f64,
+            shared_passes: counts.shared_passes as f64,
+            instructions: counts.all_instructions() as f64,
+            float_instructions: (counts.instructions(Kind::Fma) + counts.instructions(Kind::Float)) as f64,
+            tensor_multiply_adds: counts.tensor_multiply_adds as f64,
+        }
+    }
 }
 
 /// Counts a launch on `card`, with so many blocks on an SM, without changing memory. Blocks go wave by wave, and within a
@@ -67,7 +86,7 @@ pub fn count(launch: Launch<'_>, card: &Card, occupancy: Occupancy, budget: u64)
         dram.read += in_last.read * (blocks - run) / wave;
         dram.written = dram.written * blocks / run;
     }
-    Ok(Counted { counts: counts(launch, classes)?, dram, blocks, run })
+    Ok(Counted { counts: counts(launch, classes)?, dram, waiting: l2.waiting(), blocks, run })
 }
 
 /// Counts from some blocks of each class.

@@ -86,8 +86,12 @@ impl L2 {
 
     /// Bytes so far, and what would be written if everything had to be in DRAM now.
     pub fn traffic(&self) -> Traffic {
-        let dirty: u64 = self.lines.iter().map(|line| u64::from(line.dirty.count_ones())).sum();
-        Traffic { written: self.traffic.written + dirty * SECTOR, ..self.traffic }
+        Traffic { written: self.traffic.written + self.waiting(), ..self.traffic }
+    }
+
+    /// Bytes that were written and that DRAM does not have yet.
+    pub fn waiting(&self) -> u64 {
+        self.lines.iter().map(|line| u64::from(line.dirty.count_ones())).sum::<u64>() * SECTOR
     }
 
     /// A place for a line that is not here: a new one, or that of the oldest line.

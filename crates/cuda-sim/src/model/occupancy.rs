@@ -1,6 +1,7 @@
 //! How many blocks an SM holds at a time.
 
 use super::Card;
+use crate::ptx::Kernel;
 
 /// Registers are given to a warp in units of so many.
 const REGISTER_UNIT: u32 = 256;
@@ -43,6 +44,14 @@ pub enum Scarce {
 }
 
 impl Needs {
+    /// Where nobody asked `ptxas`: as many registers as are alive at once in the PTX, and at most as many as let as many
+    /// blocks onto an SM as the kernel's bounds want. It is more than `ptxas` takes.
+    pub fn estimate(kernel: &Kernel, threads: u32, dynamic_shared: u32) -> Needs {
+        let most = 65536 / (threads.next_multiple_of(32) * kernel.bounds.min_blocks.unwrap_or(1)).max(1) / 8 * 8;
+        let registers = kernel.live_registers().clamp(16, most.clamp(16, 255));
+        Needs { threads, registers, shared_bytes: kernel.shared_bytes as u32 + dynamic_shared }
+    }
+
     /// Blocks that an SM of `card` holds; among equal limits the first of [`Scarce`] is named.
     pub fn occupancy(&self, card: &Card) -> Occupancy {
         let warps = self.threads.div_ceil(32).max(1);

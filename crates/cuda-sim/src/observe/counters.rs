@@ -142,7 +142,9 @@ impl BlockObserver for BlockCounts {
     fn access(&mut self, access: Access<'_>) {
         match (access.memory, access.kind) {
             (Memory::Global, AccessKind::Write) => self.counts.write_sectors += Lines::of(&access).sectors(),
-            (Memory::Global, AccessKind::Read | AccessKind::Atomic) => self.counts.read_sectors += Lines::of(&access).sectors(),
+            (Memory::Global, AccessKind::Read | AccessKind::Atomic) => {
+                self.counts.read_sectors += Lines::of(&access).sectors()
+            }
             (Memory::Shared, _) => {
                 let (passes, conflicts) = passes(&access);
                 self.counts.shared_passes += passes;

@@ -142,6 +142,12 @@ impl Kernel {
         self.code.is_empty()
     }
 
+    /// Registers of 32 bits that hold something at once, numbers and special registers aside.
+    pub(crate) fn live_registers(&self) -> u32 {
+        let Files { rows32, rows64, consts32, consts64, .. } = &self.files;
+        (rows32 - consts32.len() + 2 * (rows64 - consts64.len())) as u32
+    }
+
     /// Registers a thread has, in the simulator's layout: (32 bits and less, 64 bits, predicates).
     pub fn registers(&self) -> (usize, usize, usize) {
         (self.files.rows32, self.files.rows64, self.files.preds)
