@@ -18,10 +18,10 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with = "filter")]
     gpu: bool,
     /// Count what every kernel of a training step does on the simulated device, and predict how long it takes on cards;
-    /// writes docs/counted.md
+    /// writes docs/counted-NET-BATCH.md
     #[arg(long, conflicts_with_all = ["filter", "gpu"])]
     counted: bool,
-    /// Compare with docs/counted.md, instead of writing it
+    /// Compare with that document, instead of writing it
     #[arg(long, requires = "counted")]
     check: bool,
     /// Write two steps on the simulated device as a trace in Chrome's format, with predicted times

@@ -4,7 +4,6 @@
 mod bench;
 mod build_ptx;
 mod counted;
-mod measured;
 mod mutate;
 mod setup;
 mod test;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use benches::{net, step};
-use convnet::cuda::Cuda;
+use convnet::cuda::{Cuda, Precision};
 use convnet::run::Network;
 use cuda_sim::driver::{Engine, Span, record_timeline, take_timeline};
 use cuda_sim::observe::{Intercept, intercept};
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let net = net(name);
     convnet::cuda::simulate(1)?;
     intercept(Some(Arc::new(Nothing)));
-    let mut network = Network::for_training(&net, batch, Cuda::new(0)?)?;
+    let mut network = Network::for_training(&net, batch, Cuda::new(0, Precision::F32)?)?;
     let one = step(&net, batch, network.parameters().len());
     let mut train = |steps: usize| -> Result<()> {
         (0..steps).try_for_each(|_| network.train(&mut one.clone()).map(drop))?;

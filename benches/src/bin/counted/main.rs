@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use benches::{net, step};
-use convnet::cuda::Cuda;
+use convnet::cuda::{Cuda, Precision};
 use convnet::ops::{Access, Device, Op};
 use convnet::run::Network;
 use cuda_sim::observe::intercept;
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         .with_context(|| format!("{kernels:?}; {USAGE}"))?;
     let net = net(name);
     convnet::cuda::simulate(1)?;
-    let mut network = Network::for_training(&net, batch, Cuda::new(0)?)?;
+    let mut network = Network::for_training(&net, batch, Cuda::new(0, Precision::F32)?)?;
     let mut one = step(&net, batch, network.parameters().len());
     network.device().begin(&mut one)?;
     let plan = network.training_plan().context("the network trains")?.clone();

@@ -42,7 +42,7 @@ pub struct Card {
 /// The cards that times are predicted for.
 pub const CARDS: [Card; 3] = [A100, H100, RTX_4090];
 
-/// Not published. What a kernel of one block takes that does next to nothing, on an H100 (docs/counted.md).
+/// Not published. What a kernel of one block takes that does next to nothing, on an H100 (docs/predicted.md).
 const LAUNCH_COST: f64 = 3e-6;
 
 // Registers, shared memory, threads and blocks of an SM: CUDA C++ Programming Guide, "Compute Capabilities", table
@@ -78,7 +78,7 @@ pub const A100: Card = Card {
 /// H100, SXM.
 ///
 /// "NVIDIA H100 Tensor Core GPU Architecture" (2022), tables 3 and 4, and the product's page: 132 SMs, 3.35 TB/s, 50 MB of
-/// L2, 67 TFLOP/s of f32 at 1980 MHz, the clock that it held in the measurements of docs/counted.md, 989 TFLOP/s dense of
+/// L2, 67 TFLOP/s of f32 at 1980 MHz, the clock that it held in the measurements of docs/predicted.md, 989 TFLOP/s dense of
 /// 16-bit floats at 1830 MHz: 2048 multiply-adds a cycle and SM. `mma.sync`, which these kernels use, reaches 62.9 % of it on average, and the L2 of the H800, a card with the same chip, gave 4472 bytes a
 /// cycle (Luo et al., "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499); NVIDIA
 /// publishes neither.

@@ -29,7 +29,7 @@
 //! - What does not overlap: arithmetic and traffic of one kernel do so only in part.
 //! - The first-level cache: everything that SMs request counts as traffic of the L2.
 //! - `ptxas`: issue slots are instructions of the PTX; the machine code has more of some and fewer of others.
-//! - Rates are peaks, so but for the above a prediction is what a card could do at best. `docs/counted.md` has what an
+//! - Rates are peaks, so but for the above a prediction is what a card could do at best. `docs/predicted.md` has what an
 //!   H100 did, launch by launch.
 
 mod card;
