@@ -38,6 +38,12 @@ pub(super) struct Executable {
     last: Option<Id>,
 }
 
+impl Executable {
+    pub(super) fn last(&self) -> Option<Id> {
+        self.last
+    }
+}
+
 impl Driver {
     pub(super) fn graph_nodes(&mut self, graph: u64) -> Status<Vec<u64>> {
         let missing = self.graphs.get(&graph).ok_or(Code::INVALID_HANDLE).map(|graph| match graph.handles.len() {

@@ -15,12 +15,12 @@ use crate::{Config, LaunchError, Problem, Program};
 /// A launch with its parameters' values.
 #[derive(Debug)]
 pub(super) struct Launch {
-    program: Arc<Program>,
-    name: String,
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared_bytes: usize,
-    parameters: Vec<u8>,
+    pub(super) program: Arc<Program>,
+    pub(super) name: String,
+    pub(super) grid: [u32; 3],
+    pub(super) block: [u32; 3],
+    pub(super) shared_bytes: usize,
+    pub(super) parameters: Vec<u8>,
 }
 
 impl Launch {

@@ -28,14 +28,16 @@
 //! One order is tried, of many; another seed tries another one. Races are found in any of them, with these exceptions:
 //! threads of the host count as one; that the host reads pinned memory before a copy to it is done is seen only in the
 //! values, with the late schedule, or when it passes the memory to a call; and launches without checks, or of 2^20
-//! blocks and more, touch nothing for this purpose. An atomic is a write. Nothing is said about time:
-//! `cuEventElapsedTime` is not supported. Capture of copies of pageable memory, the per-thread default stream, managed,
+//! blocks and more, touch nothing for this purpose. An atomic is a write. Times are predicted,
+//! never measured: `cuEventElapsedTime` says what [`clock`] and the model of a card ([`Options::clock`]) say. Capture of
+//! copies of pageable memory, the per-thread default stream, managed,
 //! mapped and registered host memory, and cooperative launches are not simulated; each is an error.
 
 pub mod abi;
 mod calls;
 mod capture;
 mod card;
+mod clock;
 mod context;
 mod copy;
 mod error;
@@ -57,6 +59,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
 pub use card::{A100, Card};
+pub use clock::{Engine, Span};
 pub use options::{Options, OptionsError, Schedule};
 
 use crate::Memory;
@@ -86,6 +89,7 @@ struct Driver {
     executables: BTreeMap<u64, graph::Executable>,
     queue: schedule::Queue,
     races: races::Races,
+    clock: clock::Clock,
     report: Option<String>,
 }
 
@@ -99,6 +103,19 @@ pub fn start(options: Options) {
 /// Takes what was reported last: kernel, PTX line, block, thread and address of a finding, or what a call refused.
 pub fn last_report() -> Option<String> {
     lock().as_mut()?.report.take()
+}
+
+/// Starts the clock, and a timeline of what runs from now on.
+pub fn record_timeline() {
+    if let Some(driver) = lock().as_mut() {
+        driver.clock.runs = true;
+        driver.clock.spans = Some(Vec::new());
+    }
+}
+
+/// Ends the timeline, and gives it in the order in which the simulator ran the operations. All times are predicted.
+pub fn take_timeline() -> Vec<Span> {
+    lock().as_mut().and_then(|driver| driver.clock.spans.take()).unwrap_or_default()
 }
 
 /// The driver's lock. A kernel runs under it, its blocks on all cores.
@@ -128,6 +145,7 @@ impl Driver {
             executables: BTreeMap::new(),
             queue: schedule::Queue::new(options.schedule, options.seed),
             races: races::Races::default(),
+            clock: clock::Clock::new(options.clock),
             report: None,
         };
         driver.devices = (0..options.devices).map(|_| context::Device::new(driver.handle())).collect();

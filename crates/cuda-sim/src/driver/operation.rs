@@ -98,6 +98,7 @@ impl Driver {
     /// Runs operations until all of `targets` are done.
     pub(super) fn run(&mut self, targets: &[Id]) {
         while self.step(targets) {}
+        self.clock.waited(targets);
     }
 
     /// Runs one operation that `targets` need; true, and the host knows, when there was none left.
@@ -112,6 +113,7 @@ impl Driver {
     /// Runs one operation towards `targets`; false when they are done.
     pub(super) fn step(&mut self, targets: &[Id]) -> bool {
         let Some((id, operation)) = self.queue.take(targets) else { return false };
+        self.tick(id, &operation);
         let host = operation.work.host().map(|(host, _)| host.range());
         host.iter().for_each(|host| self.before_copy(host));
         // A context with a fault, or one that has ended, does nothing more.

@@ -22,6 +22,10 @@ impl Stream {
     pub(super) fn new(context: u64, is_blocking: bool) -> Stream {
         Stream { context, is_blocking, last: None, capture: None }
     }
+
+    pub(super) fn last(&self) -> Option<Id> {
+        self.last
+    }
 }
 
 /// `CU_STREAM_LEGACY`, besides null.
@@ -146,6 +150,7 @@ impl Driver {
         if let Some((host, what)) = watched {
             self.watch(id, context, host, what);
         }
+        self.clock.give(id, &after);
         if self.options.schedule == Schedule::Eager {
             self.run(&[id]);
         }
