@@ -23,6 +23,7 @@ mod unroll;
 mod kernel;
 
 pub mod activation;
+pub mod add;
 #[cfg(target_arch = "nvptx64")]
 pub mod arch;
 pub mod augment;
@@ -52,7 +53,7 @@ pub mod vector_add;
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 29] = [
+pub const KERNELS: [Kernel; 30] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -62,6 +63,7 @@ pub const KERNELS: [Kernel; 29] = [
     bf16::conv::FORWARD,
     bf16::conv::INPUT_GRAD,
     bf16::conv::WEIGHT_GRAD,
+    add::ADD,
     activation::FORWARD,
     activation::BACKWARD,
     pool::FORWARD,

@@ -62,6 +62,39 @@ pub enum Error {
         /// Floats in that region.
         available: usize,
     },
+    /// An operation of one device has operands on several shards.
+    #[error("{op}: {first} and {second} are on different shards")]
+    Shards {
+        /// The operation.
+        op: &'static str,
+        /// One operand.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A plan for several shards was given to one device.
+    #[error("exchange: one device has nobody to exchange with; the plan was made for several")]
+    OneShard,
+    /// An operation is for a device that is not there.
+    #[error("an operation is for shard {shard}, there are {devices} devices; the plan was made for more")]
+    NoShard {
+        /// The shard.
+        shard: usize,
+        /// How many devices there are.
+        devices: usize,
+    },
+    /// The towers of a net cannot be shared out to so many devices.
+    #[error("net {net} has {towers}, which cannot be shared out evenly to {shards} devices; give it {possible}")]
+    Placement {
+        /// The net.
+        net: String,
+        /// `1 tower` or `4 towers`.
+        towers: String,
+        /// The devices that were asked for.
+        shards: usize,
+        /// The numbers of devices that can: `1, 2 or 4`.
+        possible: String,
+    },
     /// The inputs of a step do not fit the plan.
     #[error("step: {0}")]
     Step(String),

@@ -1,7 +1,7 @@
 //! The memory of the GPU device: one buffer of f32 per region.
 
 use crate::Error;
-use crate::device::{Buffer, Context};
+use crate::device::{Buffer, Context, Part};
 use crate::ops::{Region, Span};
 
 /// All regions.
@@ -53,6 +53,13 @@ impl Memory {
     pub(super) fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
         self.check("read", span, data.len())?;
         Ok(self.regions[span.region as usize].read(span.start * size_of::<f32>(), data)?)
+    }
+
+    /// The first `len` floats of `span`.
+    pub(super) fn part(&self, op: &'static str, span: Span, len: usize) -> Result<Part<'_>, Error> {
+        self.check(op, span, len)?;
+        let start = span.start * size_of::<f32>();
+        Ok(self.regions[span.region as usize].part(start..start + len * size_of::<f32>()))
     }
 
     fn check(&self, op: &'static str, span: Span, len: usize) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod layers;
 pub mod memory;
+pub mod placed;
 
 use convnet::cuda::{self, Cuda};
 use convnet::ops::Step;

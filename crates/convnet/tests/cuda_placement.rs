@@ -1,0 +1,46 @@
+//! A network on several GPUs gives the bits of the network on one; simulated, unless `ALEXNET_TEST_GPU` is set.
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
+
+mod common;
+
+use std::io::Write as _;
+
+use common::placed::{four_towers, joined, mini, train};
+use convnet::cuda::{self, Cuda};
+use convnet::device::Context;
+use convnet::net::Net;
+use convnet::shards::Shards;
+
+/// So many GPUs, or a line that says that they are not there.
+fn cards(count: u32) -> Option<Shards<Cuda>> {
+    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
+        cuda::simulate(4).unwrap();
+    }
+    let missing = if !cuda::has_kernels() {
+        "there are no GPU kernels; run `cargo xtask build-ptx`".to_string()
+    } else if Context::count().unwrap() < count {
+        format!("it takes {count} devices")
+    } else {
+        return Some(Shards::new((0..count).map(|ordinal| Cuda::new(ordinal).unwrap()).collect()));
+    };
+    // A closed stderr is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {missing}");
+    None
+}
+
+fn same_bits(net: &Net, placements: &[u32]) {
+    let Some(one) = cards(1) else { return };
+    let expected = train(net, one);
+    for &count in placements {
+        let Some(several) = cards(count) else { return };
+        assert!(train(net, several) == expected, "{} on {count} devices", net.name);
+    }
+}
+
+/// One test, since nobody may wait for a card while another thread records a graph on it.
+#[test]
+fn towers_on_several_devices() {
+    same_bits(&mini(), &[2]);
+    same_bits(&four_towers(), &[2, 4]);
+    same_bits(&joined(), &[2]);
+}
