@@ -53,16 +53,25 @@ pub mod vector_add;
 pub use kernel::{Argument, Kernel, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 30] = [
+pub const KERNELS: [Kernel; 39] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
     gemm::GEMM_NAIVE,
     gemm::GEMM_TILED,
     gemm_bf16::GEMM_BF16,
-    bf16::conv::FORWARD,
-    bf16::conv::INPUT_GRAD,
-    bf16::conv::WEIGHT_GRAD,
+    bf16::conv::FORWARD_48,
+    bf16::conv::FORWARD_96,
+    bf16::conv::FORWARD_128,
+    bf16::conv::FORWARD_ANY,
+    bf16::conv::INPUT_GRAD_48,
+    bf16::conv::INPUT_GRAD_96,
+    bf16::conv::INPUT_GRAD_128,
+    bf16::conv::INPUT_GRAD_ANY,
+    bf16::conv::WEIGHT_GRAD_48,
+    bf16::conv::WEIGHT_GRAD_96,
+    bf16::conv::WEIGHT_GRAD_128,
+    bf16::conv::WEIGHT_GRAD_ANY,
     add::ADD,
     activation::FORWARD,
     activation::BACKWARD,

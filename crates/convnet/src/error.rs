@@ -117,6 +117,20 @@ pub enum Error {
     /// A driver call failed.
     #[error(transparent)]
     Driver(#[from] crate::device::DriverError),
+    /// What arrives at a card is not what was sent.
+    #[error(
+        "the link from device {from} to device {to} corrupts what it carries: {wrong} of {words} words arrived          differently; try --no-peer, which goes through the host (on some machines the IOMMU has to be off), or one device"
+    )]
+    CorruptLink {
+        /// The number of the device that sent.
+        from: u32,
+        /// The number of the device that received.
+        to: u32,
+        /// Words that arrived differently.
+        wrong: usize,
+        /// Words that were sent.
+        words: usize,
+    },
     /// There is no CUDA driver.
     #[error(transparent)]
     Backend(#[from] cuda_driver::BackendError),

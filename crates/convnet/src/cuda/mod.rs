@@ -11,6 +11,7 @@ mod dropout;
 mod exchange;
 mod fc;
 mod graphs;
+mod link;
 mod lrn;
 mod map_norm;
 mod memory;
@@ -34,6 +35,8 @@ use crate::ops::{
     MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span,
     Step, Update,
 };
+pub use link::{Link, connect};
+
 use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
