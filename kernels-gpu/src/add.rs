@@ -17,16 +17,16 @@ kernel! {
     /// Adds `count` addends to `n` elements of each tower. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - `target + target_at` and, for each of the addends, `addends + addends_at` are device pointers to `n` floats for
-    ///   each tower of the grid. A target overlaps no other operand.
+    /// - `target + target_at` and, for each of the addends, `addends + addends_at` are device pointers to `n` elements
+    ///   for each tower of the grid. A target overlaps no other operand.
     /// - `count` is at most [`crate::product::MAX_SOURCES`].
-    /// - `width` is 1; or 4, and pointers and `n` are multiples of four floats.
+    /// - `width` is 1; or 4, and pointers and `n` are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    ADD: fn add(
-        target: *mut f32,
+    ADD: fn add<E>(
+        target: *mut E,
         target_at: Offsets,
-        addends: *const f32,
+        addends: *const E,
         addends_at: Places,
         count: u32,
         n: u32,
@@ -36,9 +36,9 @@ kernel! {
         let target = target.add(target_at.of(tower) as usize);
         let addend = |index: u32| addends.wrapping_add(addends_at.of(index, tower) as usize);
         if width == 4 {
-            device::add::<crate::arch::F32x4, f32>(target, addend, count, n);
+            device::add::<crate::arch::F32x4, E>(target, addend, count, n);
         } else {
-            device::add::<f32, f32>(target, addend, count, n);
+            device::add::<f32, E>(target, addend, count, n);
         }
     }
 }

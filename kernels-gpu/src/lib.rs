@@ -50,10 +50,11 @@ pub mod sum_parts;
 pub mod update;
 pub mod vector_add;
 
-pub use kernel::{Argument, Kernel, Kind, Parameter};
+pub use element::Precision;
+pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 39] = [
+pub const KERNELS: [Kernel; 56] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -72,27 +73,44 @@ pub const KERNELS: [Kernel; 39] = [
     bf16::conv::WEIGHT_GRAD_96,
     bf16::conv::WEIGHT_GRAD_128,
     bf16::conv::WEIGHT_GRAD_ANY,
-    add::ADD,
-    activation::FORWARD,
-    activation::BACKWARD,
-    pool::FORWARD,
-    pool::BACKWARD,
-    dropout::DROPOUT,
-    softmax::FORWARD,
-    softmax::BACKWARD,
-    augment::AUGMENT,
-    lrn::FORWARD,
-    lrn::BACKWARD,
-    map_norm::FORWARD,
-    map_norm::TERMS,
-    map_norm::BACKWARD,
-    update::UPDATE,
     conv::FORWARD,
     conv::INPUT_GRAD,
     conv::INPUT_GRAD_STRIDED,
     conv::WEIGHT_GRAD,
-    sum_parts::SUM_PARTS,
-    column_sums::COLUMN_SUMS,
+    update::UPDATE,
+    update::UPDATE_ROUNDED,
+    add::ADD.f32,
+    add::ADD.bf16,
+    activation::FORWARD.f32,
+    activation::FORWARD.bf16,
+    activation::BACKWARD.f32,
+    activation::BACKWARD.bf16,
+    pool::FORWARD.f32,
+    pool::FORWARD.bf16,
+    pool::BACKWARD.f32,
+    pool::BACKWARD.bf16,
+    dropout::DROPOUT.f32,
+    dropout::DROPOUT.bf16,
+    softmax::FORWARD.f32,
+    softmax::FORWARD.bf16,
+    softmax::BACKWARD.f32,
+    softmax::BACKWARD.bf16,
+    augment::AUGMENT.f32,
+    augment::AUGMENT.bf16,
+    lrn::FORWARD.f32,
+    lrn::FORWARD.bf16,
+    lrn::BACKWARD.f32,
+    lrn::BACKWARD.bf16,
+    map_norm::FORWARD.f32,
+    map_norm::FORWARD.bf16,
+    map_norm::TERMS.f32,
+    map_norm::TERMS.bf16,
+    map_norm::BACKWARD.f32,
+    map_norm::BACKWARD.bf16,
+    sum_parts::SUM_PARTS.f32,
+    sum_parts::SUM_PARTS.bf16,
+    column_sums::COLUMN_SUMS.f32,
+    column_sums::COLUMN_SUMS.bf16,
 ];
 
 /// With `panic=immediate-abort` a panic is an inline `trap` and this is never called.

@@ -84,18 +84,18 @@ kernel! {
     ///
     /// # Safety
     /// - For each tower of each group `input + input_at` and `output + output_at` are device pointers to
-    ///   `channels` floats for each pixel; an output overlaps no other operand.
+    ///   `channels` elements for each pixel; an output overlaps no other operand.
     /// - `shape.chunk` and `shape.items` are as [`chunk`] says, `shape.half` is at most [`MAX_HALF`].
     /// - Launched with exactly this grid, block and shared memory.
     [threads = THREADS, min_blocks = 1, shared_bytes = FORWARD_BYTES]
-    FORWARD: fn lrn_forward(
-        input: *const f32,
+    FORWARD: fn lrn_forward<E>(
+        input: *const E,
         input_at: Offsets,
-        output: *mut f32,
+        output: *mut E,
         output_at: Offsets,
         shape: Shape,
     ) {
-        device::forward::<f32>(input, input_at, output, output_at, shape);
+        device::forward::<E>(input, input_at, output, output_at, shape);
     }
 }
 
@@ -104,20 +104,20 @@ kernel! {
     ///
     /// # Safety
     /// - For each tower of each group `saved + saved_at`, `d_output + d_output_at` and `d_input + d_input_at` are device
-    ///   pointers to `channels` floats for each pixel; a `d_input` overlaps no other operand.
+    ///   pointers to `channels` elements for each pixel; a `d_input` overlaps no other operand.
     /// - `shape.chunk` and `shape.items` are as [`chunk`] says, `shape.half` is at most [`MAX_HALF`].
     /// - Launched with exactly this grid, block and shared memory.
     [threads = THREADS, min_blocks = 1, shared_bytes = BACKWARD_BYTES]
-    BACKWARD: fn lrn_backward(
-        saved: *const f32,
+    BACKWARD: fn lrn_backward<E>(
+        saved: *const E,
         saved_at: Offsets,
-        d_output: *const f32,
+        d_output: *const E,
         d_output_at: Offsets,
-        d_input: *mut f32,
+        d_input: *mut E,
         d_input_at: Offsets,
         shape: Shape,
     ) {
-        device::backward::<f32>(saved, saved_at, d_output, d_output_at, d_input, d_input_at, shape);
+        device::backward::<E>(saved, saved_at, d_output, d_output_at, d_input, d_input_at, shape);
     }
 }
 

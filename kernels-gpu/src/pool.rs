@@ -65,16 +65,16 @@ kernel! {
     /// Pools each tower to `n` elements. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - For each tower of the grid `output + output_at` is a device pointer to `n` floats, whole images, and
+    /// - For each tower of the grid `output + output_at` is a device pointer to `n` elements, whole images, and
     ///   `input + input_at` to as many images; an output overlaps no other operand.
     /// - `shape` has no extent of 0, every window begins inside the input, and its divisors are those of outputs.
-    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    FORWARD: fn pool_forward(
-        input: *const f32,
+    FORWARD: fn pool_forward<E>(
+        input: *const E,
         input_at: Offsets,
-        output: *mut f32,
+        output: *mut E,
         output_at: Offsets,
         shape: Shape,
         n: u32,
@@ -82,9 +82,9 @@ kernel! {
         let tower = crate::arch::block_y();
         let (input, output) = (input.add(input_at.of(tower) as usize), output.add(output_at.of(tower) as usize));
         if shape.width == 4 {
-            device::forward::<crate::arch::F32x4, f32>(input, output, shape, n);
+            device::forward::<crate::arch::F32x4, E>(input, output, shape, n);
         } else {
-            device::forward::<f32, f32>(input, output, shape, n);
+            device::forward::<f32, E>(input, output, shape, n);
         }
     }
 }
@@ -93,18 +93,18 @@ kernel! {
     /// Gradient of `n` inputs of each tower. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - For each tower of the grid `saved + saved_at` and `d_input + d_input_at` are device pointers to `n` floats,
+    /// - For each tower of the grid `saved + saved_at` and `d_input + d_input_at` are device pointers to `n` elements,
     ///   whole images, and `d_output + d_output_at` to as many images; a `d_input` overlaps no other operand.
     /// - `shape` has no extent of 0, every window begins inside the input, and its divisors are those of inputs.
-    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 4, shared_bytes = 0]
-    BACKWARD: fn pool_backward(
-        saved: *const f32,
+    BACKWARD: fn pool_backward<E>(
+        saved: *const E,
         saved_at: Offsets,
-        d_output: *const f32,
+        d_output: *const E,
         d_output_at: Offsets,
-        d_input: *mut f32,
+        d_input: *mut E,
         d_input_at: Offsets,
         shape: Shape,
         n: u32,
@@ -114,9 +114,9 @@ kernel! {
         let (d_output, d_input) =
             (d_output.add(d_output_at.of(tower) as usize), d_input.add(d_input_at.of(tower) as usize));
         if shape.width == 4 {
-            device::backward::<crate::arch::F32x4, f32>(saved, d_output, d_input, shape, n);
+            device::backward::<crate::arch::F32x4, E>(saved, d_output, d_input, shape, n);
         } else {
-            device::backward::<f32, f32>(saved, d_output, d_input, shape, n);
+            device::backward::<f32, E>(saved, d_output, d_input, shape, n);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::Result;
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda, Link};
+use convnet::cuda::{self, Cuda, Link, Precision};
 use convnet::ops::Device;
 use convnet::shards::Shards;
 
@@ -89,7 +89,7 @@ fn processor(args: &DeviceArgs, shards: usize, reason: &str) -> Result<(Box<dyn 
 }
 
 fn cards(numbers: &[u32], args: &DeviceArgs, kind: &str, reason: &str) -> Result<(Box<dyn Device>, String)> {
-    let mut cards = numbers.iter().map(|&number| Cuda::new(number)).collect::<Result<Vec<_>, _>>()?;
+    let mut cards = numbers.iter().map(|&number| Cuda::new(number, Precision::F32)).collect::<Result<Vec<_>, _>>()?;
     let named = numbers.iter().zip(&cards);
     let names = named.map(|(number, card)| Ok(format!("{kind}:{number}, {}", card.name()?)));
     let names = names.collect::<Result<Vec<_>>>()?.join("; ");

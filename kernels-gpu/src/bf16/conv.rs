@@ -27,7 +27,8 @@ pub struct Entries {
 
 impl Entries {
     /// The entry for `n` columns, and the width of its tiles. With `chunked`, channels, `n` and all places are multiples
-    /// of [`super::CHUNK`], bases are aligned to 16 bytes, and there is no dilation.
+    /// of [`super::CHUNK`], bases are aligned to 16 bytes, filters have at most [`super::MAX_SIZE`] rows, and there is no
+    /// dilation.
     pub fn of(&'static self, n: u32, chunked: bool) -> (&'static Kernel, Width) {
         let width = Width::of(n);
         match (chunked, width) {
@@ -50,7 +51,7 @@ pub const WEIGHT_GRAD: Entries =
 
 /// Declares a forward pass.
 macro_rules! forward {
-    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $pairs:literal) => {
+    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $store:ident, $pairs:literal) => {
         kernel! {
             /// Forward pass, or parts of it. Grid: [`Width::grid`]; block: [`THREADS`]; dynamic shared memory:
             /// [`Width::shared_bytes`].
@@ -65,7 +66,7 @@ macro_rules! forward {
             ///   channels; no extent is 0 or above [`crate::product::copy::MAX_EXTENT`]; the dilation is 1.
             /// - The entry is the one that [`Entries::of`] gives.
             /// - Launched with exactly this grid, block and shared memory.
-            [threads = THREADS, min_blocks = 2, shared_bytes = Width::$width.shared_bytes()]
+            [threads = THREADS, min_blocks = Width::$width.min_blocks(), shared_bytes = Width::$width.shared_bytes()]
             $declaration: fn $entry(
                 input: *const u16,
                 input_at: Places,
@@ -79,20 +80,19 @@ macro_rules! forward {
                 product: Product,
                 finish: Finish,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, multiply, store_bf16, store_part};
+                use super::device::{$width as Tile, Block, Matrices, finish as apply, multiply, $store, store_part};
 
                 let block = Block::new::<Tile>(product);
                 let matrices = Matrices { left: input, left_at: input_at, right: weight, right_at: weight_at };
                 let (left, right) = ($left(windows, product, block.row), $right(product, block.column));
-                let sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
+                let mut sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
                 let at = output_at.of(block.problem) as usize;
                 if product.parts > 1 {
-                    store_part::<Tile>(&sums, block, product, output.cast::<f32>().wrapping_add(at));
+                    store_part::<Tile, $pairs>(&sums, block, product, output.cast::<f32>().wrapping_add(at));
                 } else {
                     let bias = bias.wrapping_add(bias_at.of(block.problem) as usize);
-                    store_bf16::<Tile>(&sums, block, product, output.wrapping_add(at), $pairs, |sum, column| {
-                        crate::sum_parts::finish(finish, sum, bias, column)
-                    });
+                    apply::<Tile>(&mut sums, block, product, finish, bias);
+                    $store::<Tile>(&sums, block, product, output.wrapping_add(at));
                 }
             }
         }
@@ -101,7 +101,7 @@ macro_rules! forward {
 
 /// Declares an input gradient.
 macro_rules! input_grad {
-    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $pairs:literal) => {
+    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $store:ident, $pairs:literal) => {
         kernel! {
             /// Input gradient, or parts of it. Grid: [`Width::grid`]; block: [`THREADS`]; dynamic shared memory:
             /// [`Width::shared_bytes`].
@@ -115,7 +115,7 @@ macro_rules! input_grad {
             ///   is 0 or above [`crate::product::copy::MAX_EXTENT`].
             /// - The entry is the one that [`Entries::of`] gives.
             /// - Launched with exactly this grid, block and shared memory.
-            [threads = THREADS, min_blocks = 2, shared_bytes = Width::$width.shared_bytes()]
+            [threads = THREADS, min_blocks = Width::$width.min_blocks(), shared_bytes = Width::$width.shared_bytes()]
             $declaration: fn $entry(
                 d_output: *const u16,
                 d_output_at: Places,
@@ -126,7 +126,7 @@ macro_rules! input_grad {
                 windows: Windows,
                 product: Product,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, multiply, store_bf16, store_part};
+                use super::device::{$width as Tile, Block, Matrices, multiply, $store, store_part};
 
                 let block = Block::new::<Tile>(product);
                 let matrices = Matrices { left: d_output, left_at: d_output_at, right: weight, right_at: weight_at };
@@ -134,9 +134,9 @@ macro_rules! input_grad {
                 let sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
                 let at = d_input_at.of(block.problem) as usize;
                 if product.parts > 1 {
-                    store_part::<Tile>(&sums, block, product, d_input.cast::<f32>().wrapping_add(at));
+                    store_part::<Tile, $pairs>(&sums, block, product, d_input.cast::<f32>().wrapping_add(at));
                 } else {
-                    store_bf16::<Tile>(&sums, block, product, d_input.wrapping_add(at), $pairs, |sum, _| sum);
+                    $store::<Tile>(&sums, block, product, d_input.wrapping_add(at));
                 }
             }
         }
@@ -145,7 +145,7 @@ macro_rules! input_grad {
 
 /// Declares a weight gradient.
 macro_rules! weight_grad {
-    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr) => {
+    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $pairs:literal) => {
         kernel! {
             /// Weight gradient, or parts of it, as floats. Grid: [`Width::grid`]; block: [`THREADS`]; dynamic shared
             /// memory: [`Width::shared_bytes`].
@@ -159,7 +159,7 @@ macro_rules! weight_grad {
             ///   is 0 or above [`crate::product::copy::MAX_EXTENT`]; the dilation is 1.
             /// - The entry is the one that [`Entries::of`] gives.
             /// - Launched with exactly this grid, block and shared memory.
-            [threads = THREADS, min_blocks = 2, shared_bytes = Width::$width.shared_bytes()]
+            [threads = THREADS, min_blocks = Width::$width.min_blocks(), shared_bytes = Width::$width.shared_bytes()]
             $declaration: fn $entry(
                 input: *const u16,
                 input_at: Places,
@@ -177,7 +177,7 @@ macro_rules! weight_grad {
                 let (left, right) = ($left(windows, product, block.row), $right(product, block.column));
                 let sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
                 let parts = d_weight.wrapping_add(d_weight_at.of(block.problem) as usize);
-                store_part::<Tile>(&sums, block, product, parts);
+                store_part::<Tile, $pairs>(&sums, block, product, parts);
             }
         }
     };
@@ -214,15 +214,15 @@ mod any {
 #[cfg(target_arch = "nvptx64")]
 use super::operand::{Pixels, Rows, Taps, Transposed};
 
-forward! { FORWARD_48: conv_forward_bf16_48, Narrow, Pixels::new, Rows::new, true }
-forward! { FORWARD_96: conv_forward_bf16_96, Middle, Pixels::new, Rows::new, true }
-forward! { FORWARD_128: conv_forward_bf16_128, Wide, Pixels::new, Rows::new, true }
-forward! { FORWARD_ANY: conv_forward_bf16_any, Wide, any::pixels, any::rows, false }
-input_grad! { INPUT_GRAD_48: conv_input_grad_bf16_48, Narrow, Pixels::new, Transposed::new, true }
-input_grad! { INPUT_GRAD_96: conv_input_grad_bf16_96, Middle, Pixels::new, Transposed::new, true }
-input_grad! { INPUT_GRAD_128: conv_input_grad_bf16_128, Wide, Pixels::new, Transposed::new, true }
-input_grad! { INPUT_GRAD_ANY: conv_input_grad_bf16_any, Wide, any::pixels, any::transposed, false }
-weight_grad! { WEIGHT_GRAD_48: conv_weight_grad_bf16_48, Narrow, Taps::new, Rows::new }
-weight_grad! { WEIGHT_GRAD_96: conv_weight_grad_bf16_96, Middle, Taps::new, Rows::new }
-weight_grad! { WEIGHT_GRAD_128: conv_weight_grad_bf16_128, Wide, Taps::new, Rows::new }
-weight_grad! { WEIGHT_GRAD_ANY: conv_weight_grad_bf16_any, Wide, any::taps, any::rows }
+forward! { FORWARD_48: conv_forward_bf16_48, Narrow, Pixels::new, Rows::new, store_chunks, true }
+forward! { FORWARD_96: conv_forward_bf16_96, Middle, Pixels::new, Rows::new, store_chunks, true }
+forward! { FORWARD_128: conv_forward_bf16_128, Wide, Pixels::new, Rows::new, store_chunks, true }
+forward! { FORWARD_ANY: conv_forward_bf16_any, Wide, any::pixels, any::rows, store_each, false }
+input_grad! { INPUT_GRAD_48: conv_input_grad_bf16_48, Narrow, Pixels::new, Transposed::new, store_chunks, true }
+input_grad! { INPUT_GRAD_96: conv_input_grad_bf16_96, Middle, Pixels::new, Transposed::new, store_chunks, true }
+input_grad! { INPUT_GRAD_128: conv_input_grad_bf16_128, Wide, Pixels::new, Transposed::new, store_chunks, true }
+input_grad! { INPUT_GRAD_ANY: conv_input_grad_bf16_any, Wide, any::pixels, any::transposed, store_each, false }
+weight_grad! { WEIGHT_GRAD_48: conv_weight_grad_bf16_48, Narrow, Taps::new, Rows::new, true }
+weight_grad! { WEIGHT_GRAD_96: conv_weight_grad_bf16_96, Middle, Taps::new, Rows::new, true }
+weight_grad! { WEIGHT_GRAD_128: conv_weight_grad_bf16_128, Wide, Taps::new, Rows::new, true }
+weight_grad! { WEIGHT_GRAD_ANY: conv_weight_grad_bf16_any, Wide, any::taps, any::rows, false }

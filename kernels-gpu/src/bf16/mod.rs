@@ -45,6 +45,8 @@ pub const THREADS: u32 = 128;
 pub const STAGES: u32 = 4;
 /// Elements that are copied together where channels, columns and places are multiples of it.
 pub const CHUNK: u32 = 8;
+/// The largest side of a filter whose pixels are copied in chunks: there is a bit for each row and column of taps.
+pub const MAX_SIZE: u32 = 15;
 
 const LEFT_BYTES: u32 = TILE_ROWS * TILE_K * 2;
 
@@ -86,6 +88,14 @@ impl Width {
     /// Dynamic shared memory of a block: may be over 48 KiB, so the launcher has to ask for it.
     pub const fn shared_bytes(self) -> u32 {
         STAGES * (LEFT_BYTES + self.columns() * TILE_K * 2)
+    }
+
+    /// Blocks that fit on a multiprocessor.
+    pub const fn min_blocks(self) -> u32 {
+        match self {
+            Width::Narrow => 4,
+            Width::Middle | Width::Wide => 2,
+        }
     }
 
     /// The grid for a number of problems.

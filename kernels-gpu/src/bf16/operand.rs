@@ -4,8 +4,8 @@
 //! [`CHUNK`], eight neighbours are in one place or all outside, and are copied in the background, by operands that
 //! know which part of a place stays the same from step to step. Any other shape goes through [`Elements`], one by one.
 
-use super::{CHUNK, THREADS, TILE_K};
-use crate::arch::{copy_async, load_matrices, load_matrices_transposed, shared_store, thread};
+use super::{CHUNK, MAX_SIZE, THREADS, TILE_K};
+use crate::arch::{copy_async, copy_async_if, load_matrices, load_matrices_transposed, shared_store, thread};
 use crate::product::Product;
 use crate::product::copy::{MAX_EXTENT, Windows};
 
@@ -15,8 +15,6 @@ pub(super) trait Extent {
     const OUTER: u32;
     /// Chunks of a row, where a tile has a row for each term.
     const CHUNKS: u32 = Self::OUTER / CHUNK;
-    /// Terms that the block copies together in such a tile; the threads beyond are idle.
-    const TERMS: u32 = if THREADS / Self::CHUNKS >= 16 { 16 } else { 8 };
 }
 
 /// The byte of a chunk in a tile with a row of [`TILE_K`] terms for each row or column.
@@ -78,8 +76,23 @@ pub(super) struct Pixels {
     k: u32,
     /// The window's first pixel.
     base: [u32; 4],
-    y: [u32; 4],
-    x: [u32; 4],
+    /// The rows of taps that are inside of the image, and from bit 16 on the columns.
+    inside: [u32; 4],
+}
+
+/// Bits `t` below [`MAX_SIZE`] for which `0 <= start + t < len`, where `start` may wrap below zero.
+#[inline(always)]
+fn inside_bits(start: u32, len: u32) -> u32 {
+    let below = |limit: i32| {
+        (1 << if limit < 0 {
+            0
+        } else if limit > MAX_SIZE as i32 {
+            MAX_SIZE
+        } else {
+            limit as u32
+        }) - 1
+    };
+    below(len.wrapping_sub(start) as i32) & !below(0_u32.wrapping_sub(start) as i32)
 }
 
 impl Pixels {
@@ -87,7 +100,7 @@ impl Pixels {
     #[inline(always)]
     pub(super) fn new(windows: Windows, product: Product, row: u32) -> Pixels {
         let Windows { height, width, channels, stride, pad, .. } = windows;
-        let mut pixels = Pixels { windows, k: product.k, base: [0; 4], y: [OUTSIDE; 4], x: [0; 4] };
+        let mut pixels = Pixels { windows, k: product.k, base: [0; 4], inside: [0; 4] };
         unroll!(I in 4 {
             let row = row + thread() / 4 + 32 * I as u32;
             if row < product.m {
@@ -96,8 +109,7 @@ impl Pixels {
                 let (y, x) = ((y * stride).wrapping_sub(pad), (x * stride).wrapping_sub(pad));
                 pixels.base[I] =
                     (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x).wrapping_mul(channels);
-                pixels.y[I] = y;
-                pixels.x[I] = x;
+                pixels.inside[I] = inside_bits(y, height) | inside_bits(x, width) << 16;
             }
         });
         pixels
@@ -109,17 +121,17 @@ impl Operand for Pixels {
 
     #[inline(always)]
     unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
-        let Windows { height, width, channels, .. } = self.windows;
+        let Windows { width, channels, .. } = self.windows;
         let chunk = thread() % 4;
         let term = term + CHUNK * chunk;
         let (tap, channel) = self.windows.by_channels.divide(term);
         let (tap_y, tap_x) = self.windows.by_size.divide(tap);
         let ahead = (tap_y * width + tap_x) * channels + channel;
         let to = to + place_of_terms(thread() / 4, chunk);
-        // Beyond the last term no pixel is inside.
-        let tap_y = if term < self.k { tap_y } else { OUTSIDE };
+        // Beyond the last term it is a bit that is never set.
+        let wanted = if term < self.k { 1 << tap_y | 1 << (16 + tap_x) } else { 1 << 31 };
         unroll!(I in 4 {
-            let inside = self.y[I].wrapping_add(tap_y) < height && self.x[I].wrapping_add(tap_x) < width;
+            let inside = self.inside[I] & wanted == wanted;
             let from = from.wrapping_add(self.base[I].wrapping_add(ahead) as usize);
             // SAFETY: the caller's contract; every chunk of the tile is one thread's.
             unsafe { copy_async(to + 32 * TILE_K * 2 * I as u32, from, inside) };
@@ -189,20 +201,18 @@ impl Operand for Rows {
 
     #[inline(always)]
     unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
-        let (row, chunk) = (thread() / E::CHUNKS, thread() % E::CHUNKS);
-        let column = self.column + CHUNK * chunk;
-        let from = from.wrapping_add((term + row).wrapping_mul(self.n).wrapping_add(column) as usize);
-        if row < E::TERMS {
-            unroll!(I in 4 {
-                let ahead = E::TERMS * I as u32;
-                if ahead < TILE_K {
-                    let inside = term + row + ahead < self.k && column < self.n;
-                    let to = to + place_of_outers::<E>(row + ahead, chunk);
-                    // SAFETY: the caller's contract; every chunk of the tile is one thread's.
-                    unsafe { copy_async(to, from.wrapping_add(ahead as usize * self.n as usize), inside) };
-                }
-            });
-        }
+        unroll!(I in 4 {
+            let i = thread() + THREADS * I as u32;
+            if THREADS * (I as u32) < TILE_K * E::CHUNKS {
+                let (row, chunk) = (i / E::CHUNKS, i % E::CHUNKS);
+                let column = self.column + CHUNK * chunk;
+                let from = from.wrapping_add((term + row).wrapping_mul(self.n).wrapping_add(column) as usize);
+                let inside = term + row < self.k && column < self.n;
+                let to = to + place_of_outers::<E>(row, chunk);
+                // SAFETY: the caller's contract; every chunk of the tile is one thread's.
+                unsafe { copy_async_if(row < TILE_K, to, from, inside) };
+            }
+        });
     }
 }
 
@@ -235,11 +245,11 @@ impl Operand for Transposed {
         let to = to + place_of_terms(row, chunk);
         unroll!(I in 4 {
             let ahead = 32 * I as u32;
-            if ahead < E::OUTER && row + ahead < E::OUTER {
+            if ahead < E::OUTER {
                 let inside = self.column + ahead < self.n && term < self.k;
                 let from = from.wrapping_add(ahead as usize * self.windows.channels as usize);
                 // SAFETY: the caller's contract; every chunk of the tile is one thread's.
-                unsafe { copy_async(to + ahead * TILE_K * 2, from, inside) };
+                unsafe { copy_async_if(row + ahead < E::OUTER, to + ahead * TILE_K * 2, from, inside) };
             }
         });
     }

@@ -53,11 +53,11 @@ fn kernel_shape(op: &'static str, shape: &LrnShape, images: usize) -> Result<Sha
 pub(super) fn forward(cuda: &mut Cuda, op: &LrnForward, images: usize) -> Result<(), Error> {
     let shape = kernel_shape(LrnForward::NAME, &op.shape, images)?;
     for towers in op.towers.chunks(towers_of_launch(&op.shape)) {
-        let operands = cuda.forward_operands::<LrnShape>(towers)?;
+        let (operands, precision) = cuda.forward_operands::<LrnShape>(towers)?;
         let grid = grid(shape.items, towers.len() as u32 / shape.joined);
         // SAFETY: the operation passed its check, so each span holds all images, and an output overlaps nothing; the
         // chunk is the kernel's own, and `half` was checked; grid, block and shared memory are the kernel's.
-        unsafe { cuda.launch(&FORWARD, grid, &arguments(&operands, &[Argument::value(&shape)])) }?;
+        unsafe { cuda.launch(FORWARD.of(precision), grid, &arguments(&operands, &[Argument::value(&shape)])) }?;
     }
     Ok(())
 }
@@ -65,10 +65,10 @@ pub(super) fn forward(cuda: &mut Cuda, op: &LrnForward, images: usize) -> Result
 pub(super) fn backward(cuda: &mut Cuda, op: &LrnBackward, images: usize) -> Result<(), Error> {
     let shape = kernel_shape(LrnBackward::NAME, &op.shape, images)?;
     for towers in op.towers.chunks(towers_of_launch(&op.shape)) {
-        let operands = cuda.backward_operands::<LrnShape>(towers)?;
+        let (operands, precision) = cuda.backward_operands::<LrnShape>(towers)?;
         let grid = grid(shape.items, towers.len() as u32 / shape.joined);
         // SAFETY: as in `forward`, for gradients.
-        unsafe { cuda.launch(&BACKWARD, grid, &arguments(&operands, &[Argument::value(&shape)])) }?;
+        unsafe { cuda.launch(BACKWARD.of(precision), grid, &arguments(&operands, &[Argument::value(&shape)])) }?;
     }
     Ok(())
 }

@@ -45,14 +45,16 @@ pub(super) fn forward(cuda: &mut Cuda, op: &PoolForward, images: usize) -> Resul
     check(PoolForward::NAME, shape, images)?;
     let n = count(PoolForward::NAME, images * shape.output_len())?;
     for towers in op.towers.chunks(MAX_TOWERS) {
-        let operands = cuda.forward_operands::<PoolShape>(towers)?;
+        let (operands, precision) = cuda.forward_operands::<PoolShape>(towers)?;
         let width = width(&operands, shape.channels);
         let kernel_shape = kernel_shape(shape, width, shape.out_height, shape.out_width);
         let others = [Argument::value(&kernel_shape), Argument::value(&n)];
         // SAFETY: the operation passed its check, so each span holds all images, an output overlaps nothing, and no
         // extent is 0; windows were checked here; the divisors are of outputs; `width` is 4 only where all places and
         // channels allow it; grid and block are the kernel's.
-        unsafe { cuda.launch(&FORWARD, grid(n, width, towers.len() as u32), &arguments(&operands, &others)) }?;
+        unsafe {
+            cuda.launch(FORWARD.of(precision), grid(n, width, towers.len() as u32), &arguments(&operands, &others))
+        }?;
     }
     Ok(())
 }
@@ -62,12 +64,14 @@ pub(super) fn backward(cuda: &mut Cuda, op: &PoolBackward, images: usize) -> Res
     check(PoolBackward::NAME, shape, images)?;
     let n = count(PoolBackward::NAME, images * shape.input_len())?;
     for towers in op.towers.chunks(MAX_TOWERS) {
-        let operands = cuda.backward_operands::<PoolShape>(towers)?;
+        let (operands, precision) = cuda.backward_operands::<PoolShape>(towers)?;
         let width = width(&operands, shape.channels);
         let kernel_shape = kernel_shape(shape, width, shape.in_height, shape.in_width);
         let others = [Argument::value(&kernel_shape), Argument::value(&n)];
         // SAFETY: as in `forward`, for gradients; the divisors are of inputs.
-        unsafe { cuda.launch(&BACKWARD, grid(n, width, towers.len() as u32), &arguments(&operands, &others)) }?;
+        unsafe {
+            cuda.launch(BACKWARD.of(precision), grid(n, width, towers.len() as u32), &arguments(&operands, &others))
+        }?;
     }
     Ok(())
 }
