@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::str::FromStr;
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use convnet::cpu::Cpu;
 use convnet::cuda::{self, Cuda, Link, Precision};
 use convnet::ops::Device;
@@ -58,26 +58,35 @@ impl FromStr for Choice {
     }
 }
 
-/// Opens the device that was asked for. Returns it and one sentence about it.
+/// Opens the device that was asked for, to compute in `precision`. Returns it and one sentence about it.
 ///
 /// # Errors
-/// When there is no such device, threads cannot be started, or a link between devices does not work.
-pub fn open(args: &DeviceArgs) -> Result<(Box<dyn Device>, String)> {
+/// When there is no such device, it does not compute in that precision, threads cannot be started, or a link between
+/// devices does not work.
+pub fn open(args: &DeviceArgs, precision: Precision) -> Result<(Box<dyn Device>, String)> {
     match &args.device {
-        Choice::Cpu(shards) => processor(args, *shards, ""),
-        Choice::Cuda(numbers) => cards(numbers, args, "cuda", ""),
+        Choice::Cpu(shards) => processor(args, precision, *shards, ""),
+        Choice::Cuda(numbers) => cards(numbers, args, precision, "cuda", ""),
         Choice::Simulated(numbers) => {
             cuda::simulate(numbers.iter().max().map_or(1, |most| most + 1))?;
-            cards(numbers, args, "sim", "; simulated: right, and very slow")
+            cards(numbers, args, precision, "sim", "; simulated: right, and very slow")
         }
         Choice::Auto => match cuda::available() {
-            Ok(_) => cards(&[0], args, "cuda", " (auto: the first GPU)"),
-            Err(error) => processor(args, 1, &format!(" (auto: {error})")),
+            Ok(_) => cards(&[0], args, precision, "cuda", " (auto: the first GPU)"),
+            Err(error) => processor(args, precision, 1, &format!(" (auto: {error})")),
         },
     }
 }
 
-fn processor(args: &DeviceArgs, shards: usize, reason: &str) -> Result<(Box<dyn Device>, String)> {
+fn processor(
+    args: &DeviceArgs,
+    precision: Precision,
+    shards: usize,
+    reason: &str,
+) -> Result<(Box<dyn Device>, String)> {
+    if precision != Precision::F32 {
+        bail!("the processor{reason} computes in f32; {precision} needs a GPU: --device cuda:N, or sim:N");
+    }
     let threads = threads(args);
     let plural = if threads == 1 { "" } else { "s" };
     let words = format!("processor, {threads} thread{plural}{reason}");
@@ -88,11 +97,17 @@ fn processor(args: &DeviceArgs, shards: usize, reason: &str) -> Result<(Box<dyn 
     Ok((Box::new(Shards::new(devices)), format!("{words}, towers in {shards} shards, one after the other")))
 }
 
-fn cards(numbers: &[u32], args: &DeviceArgs, kind: &str, reason: &str) -> Result<(Box<dyn Device>, String)> {
-    let mut cards = numbers.iter().map(|&number| Cuda::new(number, Precision::F32)).collect::<Result<Vec<_>, _>>()?;
+fn cards(
+    numbers: &[u32],
+    args: &DeviceArgs,
+    precision: Precision,
+    kind: &str,
+    reason: &str,
+) -> Result<(Box<dyn Device>, String)> {
+    let mut cards = numbers.iter().map(|&number| Cuda::new(number, precision)).collect::<Result<Vec<_>, _>>()?;
     let named = numbers.iter().zip(&cards);
     let names = named.map(|(number, card)| Ok(format!("{kind}:{number}, {}", card.name()?)));
-    let names = names.collect::<Result<Vec<_>>>()?.join("; ");
+    let names = format!("{}, {precision}", names.collect::<Result<Vec<_>>>()?.join("; "));
     if cards.len() == 1 {
         return Ok((Box::new(cards.remove(0)), format!("{names}{reason}")));
     }
