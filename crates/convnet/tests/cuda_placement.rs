@@ -11,7 +11,7 @@ use convnet::device::Context;
 use convnet::net::Net;
 use convnet::shards::Shards;
 
-/// So many GPUs, or a line that says that they are not there.
+/// So many GPUs, two without access to each other, or a line that says that they are not there.
 fn cards(count: u32, precision: Precision) -> Option<Shards<Cuda>> {
     if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
         cuda::simulate(4).unwrap();
@@ -21,7 +21,11 @@ fn cards(count: u32, precision: Precision) -> Option<Shards<Cuda>> {
     } else if Context::count().unwrap() < count {
         format!("it takes {count} devices")
     } else {
-        return Some(Shards::new((0..count).map(|ordinal| Cuda::new(ordinal, precision).unwrap()).collect()));
+        let cards: Vec<_> = (0..count).map(|ordinal| Cuda::new(ordinal, precision).unwrap()).collect();
+        let links = cuda::connect(&cards, count > 2).unwrap();
+        assert_eq!(links.len() as u32, count * (count - 1));
+        assert!(links.iter().all(|link| link.direct == (count > 2)), "{links:?}");
+        return Some(Shards::new(cards));
     };
     // A closed stderr is no reason to fail.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {missing}");

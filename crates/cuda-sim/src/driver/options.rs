@@ -15,6 +15,8 @@ pub struct Options {
     pub seed: u64,
     /// Whether kernels are checked for reads of unwritten memory and for incomplete warps. Without, they are faster.
     pub checks: bool,
+    /// A sender and a receiver between which copies arrive with a wrong bit, so that it can be tested what is noticed.
+    pub corrupt_link: Option<(u32, u32)>,
 }
 
 /// When operations run.
@@ -43,13 +45,14 @@ pub struct OptionsError {
 impl Options {
     /// `devices` A100s, seed 0, late, with checks.
     pub fn new(devices: u32) -> Options {
-        Options { devices, card: &A100, schedule: Schedule::Late, seed: 0, checks: true }
+        Options { devices, card: &A100, schedule: Schedule::Late, seed: 0, checks: true, corrupt_link: None }
     }
 
     /// The same, changed by the environment:
     /// - `ALEXNET_SIM_SEED`: a number;
     /// - `ALEXNET_SIM_SCHEDULE`: `late`, `random` or `eager`;
-    /// - `ALEXNET_SIM_CHECKS`: `on` or `off`.
+    /// - `ALEXNET_SIM_CHECKS`: `on` or `off`;
+    /// - `ALEXNET_SIM_CORRUPT_LINK`: numbers of sender and receiver, as in `0-1`.
     ///
     /// # Errors
     /// When one of them is something else.
@@ -66,10 +69,15 @@ impl Options {
             "off" => Some(false),
             _ => None,
         };
+        let link = |value: &str| {
+            let (from, to) = value.split_once('-')?;
+            Some((from.parse().ok()?, to.parse().ok()?))
+        };
         Ok(Options {
             seed: variable("ALEXNET_SIM_SEED", "a number", |value| value.parse().ok())?.unwrap_or(new.seed),
             schedule: variable("ALEXNET_SIM_SCHEDULE", "late, random or eager", schedule)?.unwrap_or(new.schedule),
             checks: variable("ALEXNET_SIM_CHECKS", "on or off", checks)?.unwrap_or(new.checks),
+            corrupt_link: variable("ALEXNET_SIM_CORRUPT_LINK", "two numbers of devices, as in 0-1", link)?,
             ..new
         })
     }
