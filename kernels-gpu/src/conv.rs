@@ -194,4 +194,3 @@ macro_rules! weight_grad {
 weight_grad!(WEIGHT_GRAD_48: conv_weight_grad_48, wide, TILE_N_NARROW);
 weight_grad!(WEIGHT_GRAD_64: conv_weight_grad_64, wide, TILE_N);
 weight_grad!(WEIGHT_GRAD_ANY: conv_weight_grad_any, any, TILE_N_NARROW);
-

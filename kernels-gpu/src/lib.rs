@@ -23,6 +23,7 @@ mod unroll;
 mod kernel;
 
 pub mod activation;
+pub mod add;
 #[cfg(target_arch = "nvptx64")]
 pub mod arch;
 pub mod augment;
@@ -54,7 +55,7 @@ pub use element::Precision;
 pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 64] = [
+pub const KERNELS: [Kernel; 66] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -87,6 +88,8 @@ pub const KERNELS: [Kernel; 64] = [
     conv::WEIGHT_GRAD_ANY,
     update::UPDATE,
     update::UPDATE_ROUNDED,
+    add::ADD.f32,
+    add::ADD.bf16,
     activation::FORWARD.f32,
     activation::FORWARD.bf16,
     activation::BACKWARD.f32,

@@ -12,7 +12,7 @@ use benches::{net, step};
 use convnet::cuda::{Cuda, Precision};
 use convnet::device::{Context, driver_version};
 use convnet::net::Net;
-use convnet::ops::{List, Op, Region};
+use convnet::ops::{List, Op, Pass, Region};
 use convnet::run::Network;
 
 const USAGE: &str = "usage: gpu [NET [BATCH [REPEATS [PRECISION]]]]";
@@ -95,8 +95,8 @@ fn lists(batch: usize, repeats: usize, network: &mut Network<Cuda>) -> Result<()
     let plan = network.training_plan().context("the network trains")?.clone();
     let backward = plan.backward.iter().chain(&plan.update);
     let lists = [
-        (List::Forward, plan.forward.iter().map(|planned| &planned.op).collect()),
-        (List::Backward, backward.map(|planned| &planned.op).collect()),
+        (List::whole(Pass::Forward), plan.forward.iter().map(|planned| &planned.op).collect()),
+        (List::whole(Pass::Backward), backward.map(|planned| &planned.op).collect()),
     ];
     let seconds = network.device().time_lists(repeats, &lists)?.as_secs_f64();
     println!(

@@ -172,17 +172,24 @@ pub struct NetArgs {
     /// Print what a training step does: memory and operations in order
     #[arg(long, requires = "net")]
     pub plan: bool,
-    /// Images of the step that --plan shows [default: the net's]
-    #[arg(long, value_name = "N", value_parser = batch, requires = "plan")]
+    /// Place the towers on N devices: with --plan show that plan, else what is exchanged between them
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub placement: Option<usize>,
+    /// Images of the step that --plan and --placement show [default: the net's]
+    #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
 }
 
 /// What every command that runs a network asks for.
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
-    /// Where to compute: auto, cpu, cuda:N, or sim:N for a simulated GPU (very slow)
+    /// Where to compute: auto, cpu, cuda:N, or sim:N for a simulated GPU (very slow); the towers of a net on several
+    /// devices: cuda:0,1, sim:0,1, or cpu:N for N parts of the processor
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: Choice,
+    /// Let copies between GPUs go through the host
+    #[arg(long)]
+    pub no_peer: bool,
     /// f32, or on a GPU bf16: activations of 16 bits, weights and sums of 32 [default: f32; that of a resumed run]
     #[arg(long, value_name = "f32|bf16")]
     pub precision: Option<Precision>,

@@ -82,6 +82,23 @@ fn a_killed_run_goes_on_bit_for_bit() {
     assert_eq!(files_of(&place.path("whole")), files_of(&place.path("killed")));
 }
 
+/// Both towers on one device, each on its own, and one after the other in one run.
+#[test]
+fn a_run_does_not_depend_on_where_its_towers_are() {
+    let place = Place::new();
+    let train = ["train", "--net", "tiny.toml", "--batch", "100", "--max-steps", "100", "--device"];
+    place.ok(&[&train[..], &["cpu", "--out", "one"]].concat());
+    let out = place.ok(&[&train[..], &["cpu:2", "--out", "two"]].concat());
+    assert!(out.contains("towers in 2 shards") && out.contains("random 66.67 %): tower 0"), "{out}");
+    let half = ["train", "--net", "tiny.toml", "--batch", "100", "--max-steps", "50"];
+    place.ok(&[&half[..], &["--device", "cpu:2", "--out", "both"]].concat());
+    place.ok(&["train", "--resume", "both", "--max-steps", "100", "--device", "cpu"]);
+    for other in ["two", "both"] {
+        same_file(&place, "one/last.safetensors", &format!("{other}/last.safetensors"));
+        same_file(&place, "one/best.safetensors", &format!("{other}/best.safetensors"));
+    }
+}
+
 #[test]
 fn ctrl_c_saves_and_the_run_goes_on_bit_for_bit() {
     let place = Place::new();

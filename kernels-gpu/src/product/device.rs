@@ -3,9 +3,7 @@
 use super::copy::Copy;
 use super::layout::Layout;
 use super::{LEFT_BYTES, Places, Product, STAGES, TILE_K, TILE_M, stage_bytes};
-use crate::arch::{
-    F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, thread, wait_for_copies,
-};
+use crate::arch::{F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, thread, wait_for_copies};
 use crate::geometry::ceil_div;
 
 /// Threads along the rows of a tile.

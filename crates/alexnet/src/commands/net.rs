@@ -1,5 +1,7 @@
 //! `alexnet net`: the layers and settings of a net.
 
+mod placement;
+
 use anyhow::Result;
 use convnet::net::Net;
 use convnet::plan::{Mode, Plan};
@@ -15,10 +17,15 @@ use crate::{describe, nets};
 pub fn run(args: &NetArgs) -> Result<()> {
     let Some(name) = &args.net else { return list() };
     let net = nets::load(name, None)?;
-    if args.plan {
+    if args.plan || args.placement.is_some() {
         let batch = args.batch.unwrap_or(net.training.batch);
-        say(format_args!("a training step of {batch} images; > marks what an operation writes"));
-        say(Plan::compile(&net, batch, Mode::Train).to_string().trim_end());
+        let plan = Plan::compile_for(&net, args.placement.unwrap_or(1), batch, Mode::Train)?;
+        if args.plan {
+            say(format_args!("a training step of {batch} images; > marks what an operation writes"));
+            say(plan.to_string().trim_end());
+        } else {
+            placement::show(&net, &plan);
+        }
         return Ok(());
     }
     show(&net);

@@ -160,9 +160,10 @@ impl Start {
         };
         let mut run = Run::new(parts)?;
         let ending = run.train()?;
+        let colours = run.colours()?;
         let state = run.state().clone();
         drop(run);
-        conclude(&state, &data, &folder, ending);
+        conclude(&state, &data, &folder, ending, colours.as_deref());
         Ok(match ending {
             Ending::Interrupt => ExitCode::from(interrupt::EXIT_CODE),
             _ => ExitCode::SUCCESS,
@@ -196,7 +197,7 @@ fn statistics(
 }
 
 /// Says how the run ended and what can be done next.
-fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
+fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending, colours: Option<&[f64]>) {
     let run = quoted(folder.path());
     let program = console::program();
     let position = &state.position;
@@ -222,6 +223,11 @@ fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
             percent(state.history[best].val_top1),
             best + 1
         ));
+    }
+    if let Some(colours) = colours {
+        let shares = colours.iter().enumerate().map(|(tower, share)| format!("tower {tower} {} %", percent(*share)));
+        let shares = shares.collect::<Vec<_>>().join(", ");
+        say(format_args!("colour in the first kernels (grey 0 %, random 66.67 %): {shares}"));
     }
     say(format_args!("run folder: {} (pictures, log.jsonl, TensorBoard events, checkpoints)", folder.path().display()));
     say("next:");

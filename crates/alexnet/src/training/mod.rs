@@ -6,6 +6,7 @@
 mod meter;
 mod report;
 mod schedule;
+mod specialisation;
 mod stall;
 
 use std::sync::Arc;
@@ -120,6 +121,14 @@ impl<'a, D: Device> Run<'a, D> {
     /// How far the run is.
     pub fn state(&self) -> &State {
         &self.parts.state
+    }
+
+    /// The share of colour in the first layer's kernels, for each of several towers.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn colours(&self) -> Result<Option<Vec<f64>>> {
+        specialisation::colours(self.parts.net, &self.parts.network)
     }
 
     /// Trains until there is a reason to stop; everything is saved then.

@@ -4,12 +4,15 @@
 //! constants, and passes each operand as the base of its region and an offset in elements.
 
 mod activation;
+mod add;
 mod augment;
 mod blocks;
 mod conv;
 mod dropout;
+mod exchange;
 mod fc;
 mod graphs;
+mod link;
 mod lrn;
 mod map_norm;
 mod memory;
@@ -28,11 +31,14 @@ use std::time::Duration;
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
 use crate::ops::{
-    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
-    Span, Step, Update,
+    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span,
+    Step, Update,
 };
+pub use link::{Link, connect};
+
+use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
 use step::StepMemory;
@@ -82,6 +88,8 @@ fn kernels() -> Result<Cow<'static, str>, Error> {
 
 /// A GPU as a device.
 pub struct Cuda {
+    /// Before the memory: what other cards still read is waited for before it goes.
+    exchanges: Exchanges,
     memory: Memory,
     step: Step,
     /// The step, on the card.
@@ -110,11 +118,12 @@ impl Cuda {
             functions.insert(kernel.name, module.function(kernel)?);
         }
         let stream = Arc::new(Stream::new(&context)?);
+        let exchanges = Exchanges::new(&context)?;
         let graphs = Graphs::default();
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
         let (step, scratch) = (Step::default(), [None, None]);
-        Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
+        Ok(Cuda { exchanges, memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
     }
 
     /// The card's name.
@@ -211,10 +220,10 @@ enum Scratch {
 }
 
 impl Device for Cuda {
-    fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
+    fn reserve(&mut self, span: Span) -> Result<(), Error> {
         self.stream.synchronize()?;
         self.graphs.clear();
-        self.memory.reserve(region, len)
+        self.memory.reserve(span.region, span.end())
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
@@ -332,6 +341,11 @@ impl Device for Cuda {
     fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
         let images = self.check(op)?;
         softmax::backward(self, op, images)
+    }
+
+    fn add(&mut self, op: &Add) -> Result<(), Error> {
+        let images = self.check(op)?;
+        add::add(self, op, images)
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {

@@ -233,9 +233,9 @@ impl Launch {
             Argument::value(&sum),
             Argument::value(&finish),
         ];
+        let kernel = SUM_PARTS.of(self.output.precision);
         // SAFETY: the parts were written by the launch before, to scratch memory; the output has an element for each of
         // a part's, and a bias one for each column; grid and block are the kernel's.
-        let kernel = SUM_PARTS.of(self.output.precision);
         unsafe { cuda.launch(kernel, kernels_gpu::sum_parts::grid(sum, self.problems), &arguments) }
     }
 }

@@ -9,9 +9,9 @@ pub use crate::common::layers::{Setup, Unary, Weighted, unary, weighted};
 pub use crate::common::memory::{Fill, Memory};
 pub use crate::common::{Tested, step};
 pub use convnet::ops::{
-    Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape, MapNormShape, Op,
-    PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward, UnaryForward, UnaryShape, Update,
-    WeightedShape, window_count,
+    Activation, ActivationShape, Add, AddTower, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape,
+    MapNormShape, Op, PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward, UnaryForward,
+    UnaryShape, Update, WeightedShape, window_count,
 };
 pub use convnet::philox::words;
 pub use proptest::prelude::*;
@@ -212,7 +212,8 @@ pub fn layers_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy) -> TestC
         let shape = PoolShape { in_height, in_width, channels, out_height, out_width, size: 3, stride: 2 };
         check_unary(device, shape, setup, Op::PoolForward, Op::PoolBackward)?;
     }
-    let shape = DropoutShape { units: 2048, layer: 1, keep: 0.5, scaling: Scaling::Test, training: true };
+    let shape =
+        DropoutShape { units: 2048, first_tower: 0, layer: 1, keep: 0.5, scaling: Scaling::Test, training: true };
     check_unary(device, shape, setup, Op::DropoutForward, Op::DropoutBackward)?;
     check_softmax(device, 1000, Setup { images: 3, fill: Fill::Signed, ..setup })?;
     check_augment(device, 256, 224, setup)
@@ -232,7 +233,8 @@ fn many_towers_and_maps_of<D: Tested>(device: impl Fn(usize) -> D + Copy, seed: 
     let (in_height, in_width, out_height, out_width) = (5, 7, 2, 3);
     let shape = PoolShape { in_height, in_width, channels: 12, out_height, out_width, size: 3, stride: 2 };
     check_unary(device, shape, setup(5), Op::PoolForward, Op::PoolBackward)?;
-    let shape = DropoutShape { units: 12, layer: 0, keep: 0.5, scaling: Scaling::Train, training: true };
+    let shape =
+        DropoutShape { units: 12, first_tower: 1, layer: 0, keep: 0.5, scaling: Scaling::Train, training: true };
     check_unary(device, shape, setup(6), Op::DropoutForward, Op::DropoutBackward)?;
     let shape = MapNormShape { height: 3, width: 4, channels: 8, size: 3, k: 1.0, alpha: 0.1, beta: 0.75 };
     check_unary(device, shape, setup(5), Op::MapNormForward, Op::MapNormBackward)?;
@@ -241,7 +243,7 @@ fn many_towers_and_maps_of<D: Tested>(device: impl Fn(usize) -> D + Copy, seed: 
         let shape = LrnShape { pixels: 9, channels, joined, size, k: 1.0, alpha: 0.01, beta: 0.75 };
         check_unary(device, shape, setup(towers), Op::LrnForward, Op::LrnBackward)?;
     }
-    Ok(())
+    check_add(device, 12, 2, setup(5))
 }
 
 pub fn check_softmax<D: Tested>(device: impl Fn(usize) -> D + Copy, classes: usize, setup: Setup) -> TestCaseResult {
@@ -276,6 +278,21 @@ pub fn check_broken_logits<D: Tested>(device: impl Fn(usize) -> D) {
         device.read(Span { len: 3, ..ranks }, &mut found).unwrap();
         assert!(found[1] == CLASSES as f32 && found[0] < found[1] && found[2] < found[1], "{class}: {found:?}");
     }
+}
+
+/// Sums of partials, more towers than a GPU takes in one launch among them.
+pub fn check_add<D: Tested>(
+    device: impl Fn(usize) -> D + Copy,
+    len: usize,
+    addends: usize,
+    setup: Setup,
+) -> TestCaseResult {
+    let Setup { images, towers, seed, fill, .. } = setup;
+    let mut memory = Memory::new(seed);
+    let mut place = || memory.images(images, len, fill);
+    let towers = (0..towers).map(|_| AddTower { target: place(), addends: (0..addends).map(|_| place()).collect() });
+    let op = Op::Add(Add { len, towers: towers.collect() });
+    check_op(device, &memory, &op, &step(seed, images, 2), &[1.0])
 }
 
 pub fn check_augment<D: Tested>(
@@ -351,11 +368,11 @@ macro_rules! operations {
 
             #[test]
             fn dropout(
-                units in maps(1, 500), layer in 0_u32..3, keep in prop_oneof![Just(0.5_f32), 0.05_f32..=1.0],
+                units in maps(1, 500), first_tower in 0_usize..3, layer in 0_u32..3, keep in prop_oneof![Just(0.5_f32), 0.05_f32..=1.0],
                 divide in any::<bool>(), training in any::<bool>(), setup in setups(),
             ) {
                 let scaling = if divide { Scaling::Train } else { Scaling::Test };
-                let shape = DropoutShape { units, layer, keep, scaling, training };
+                let shape = DropoutShape { units, first_tower, layer, keep, scaling, training };
                 check_unary($device, shape, setup, Op::DropoutForward, Op::DropoutBackward)?;
             }
 
@@ -374,6 +391,11 @@ macro_rules! operations {
                 let gradient = place(Region::Gradients);
                 let op = Op::Update(Update { parameter, momentum, decay, weights, velocity, gradient });
                 check_op($device, &memory, &op, &step(seed, 1, 2), &[1.0])?;
+            }
+
+            #[test]
+            fn add(len in maps(1, 300), addends in 1_usize..4, setup in setups()) {
+                check_add($device, len, addends, setup)?;
             }
 
             #[test]

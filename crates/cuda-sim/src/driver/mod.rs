@@ -42,6 +42,7 @@ mod context;
 mod copy;
 mod error;
 mod event;
+mod faults;
 mod graph;
 mod launch;
 mod memory;

@@ -159,7 +159,7 @@ impl Driver {
             }
             Work::Copy { to, from, bytes } => {
                 let what = format!("a copy of {bytes} bytes from {from:#x} to {to:#x}");
-                self.memory.copy(*to, *from, *bytes).map_err(at_fault(what))
+                self.carry(*to, *from, *bytes).map_err(at_fault(what))
             }
             Work::Fill { to, pattern, bytes } => {
                 let what = format!("a fill of {bytes} bytes at {to:#x}");
