@@ -132,7 +132,8 @@ macro_rules! input_grad {
                 windows: Windows,
                 product: Product,
             ) {
-                use crate::product::copy::$copy::{$pixels, Transposed};
+                use crate::product::copy::$copy::$pixels;
+                use crate::product::copy::any::Transposed;
                 use crate::product::{Block, Matrices, multiply, store};
 
                 let block = Block::new(product, $tile_n);

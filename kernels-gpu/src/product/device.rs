@@ -167,12 +167,15 @@ unsafe fn multiply_stage<L: Layout, R: Layout, const OWN: usize>(sums: &mut [[f3
                 (L::read::<LANES_M, 8>(left, G as u32), R::read::<LANES_N, OWN>(right, G as u32))
             };
             unroll!(K in 4 {
-                unroll!(I in 8 {
-                    unroll!(J in 8 {
-                        if J < OWN {
+                unroll!(J in 8 {
+                    if J < OWN {
+                        unroll!(S in 8 {
+                            // To and fro, so that each multiply-add shares a factor with the one before: three new
+                            // registers cannot be read in one cycle.
+                            const I: usize = if J % 2 == 0 { S } else { 7 - S };
                             sums[I][J] = fma(a[K][I], b[K][J], sums[I][J]);
-                        }
-                    });
+                        });
+                    }
                 });
             });
         }

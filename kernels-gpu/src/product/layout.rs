@@ -26,6 +26,14 @@ pub trait Layout {
 /// A term is a row in shared memory. A thread has four neighbours, and then the rest of its rows, also neighbours.
 pub struct TermsFirst;
 
+impl TermsFirst {
+    /// Bytes from one term to the next, in a tile of `rows`.
+    #[inline(always)]
+    pub const fn pitch(rows: u32) -> u32 {
+        (rows + 4) * 4
+    }
+}
+
 /// A row is a row in shared memory. A thread has every `LANES`-th. The pitch puts rows that are read together, and
 /// those that are written together, into different banks.
 pub struct TermsLast;
@@ -55,7 +63,7 @@ impl Layout for TermsFirst {
     unsafe fn read<const LANES: u32, const OWN: usize>([first, rest]: [u32; 2], group: u32) -> [[f32; OWN]; 4] {
         let mut read = [[0.0; OWN]; 4];
         unroll!(K in 4 {
-            let term = (4 * group + K as u32) * LANES * OWN as u32 * 4;
+            let term = (4 * group + K as u32) * TermsFirst::pitch(LANES * OWN as u32);
             // SAFETY: aligned places inside of the tile.
             unsafe {
                 let F32x4 { x, y, z, w } = shared_load4(first + term);

@@ -41,11 +41,11 @@ pub const TILE_N_NARROW: u32 = 48;
 /// Neighbours that are copied at once.
 pub const CHUNK: u32 = 4;
 /// Terms that are added per step.
-pub const TILE_K: u32 = 8;
+pub const TILE_K: u32 = 16;
 /// Threads of a block.
 pub const THREADS: u32 = 128;
 /// Stages of the copies.
-pub const STAGES: u32 = 4;
+pub const STAGES: u32 = 3;
 /// Blocks that fit on a multiprocessor.
 pub const MIN_BLOCKS: u32 = 3;
 /// Dynamic shared memory of a block.

@@ -106,7 +106,7 @@ impl Copy for Taps {
             let offset = pixel.wrapping_mul(channels).wrapping_add(self.channel);
             let inside = (k + (I as u32) < self.k) & (y < height) & (x < width);
             // SAFETY: a pixel inside of an image of the batch; the place in the tile is this thread's alone.
-            unsafe { copy_float_async(to + TILE_M * 4 * I as u32, from.wrapping_add(offset as usize), inside) };
+            unsafe { copy_float_async(to + TermsFirst::pitch(TILE_M) * I as u32, from.wrapping_add(offset as usize), inside) };
         } });
     }
 }
@@ -135,7 +135,7 @@ impl<const N: u32> Copy for Rows<N> {
             if (T as u32) < TILE_K / 8 {
                 let k = k + thread() / 16 + 8 * T as u32;
                 let from = from.wrapping_add(k.wrapping_mul(self.n).wrapping_add(self.column) as usize);
-                let to = to + ((thread() / 16 + 8 * T as u32) * N + thread() % 16) * 4;
+                let to = to + (thread() / 16 + 8 * T as u32) * TermsFirst::pitch(N) + thread() % 16 * 4;
                 unroll!(I in 4 {
                     let own = 16 * I as u32;
                     if own < N {
@@ -168,21 +168,21 @@ impl<const N: u32> Transposed<N> {
 }
 
 impl<const N: u32> Copy for Transposed<N> {
-    type Layout = TermsLast;
+    type Layout = TermsFirst;
 
     #[inline(always)]
     unsafe fn start(&self, from: *const f32, to: u32, k: u32) {
         let k = k + thread() % TILE_K;
         let (tap, filter) = self.windows.by_channels.divide(k);
         let row = self.windows.taps.wrapping_sub(1 + tap).wrapping_mul(self.n).wrapping_add(self.column);
-        let to = to + thread() / TILE_K * TermsLast::PITCH + thread() % TILE_K * 4;
+        let to = to + thread() % TILE_K * TermsFirst::pitch(N) + thread() / TILE_K * 4;
         unroll!(I in 8 {
             let own = ROWS * I as u32;
             if own < N {
                 let place = row.wrapping_add(own).wrapping_mul(self.windows.channels).wrapping_add(filter);
                 let inside = (k < self.k) & (self.column + own < self.n);
                 // SAFETY: inside of the weights where it is wanted; the place in the tile is this thread's alone.
-                unsafe { copy_float_async(to + own * TermsLast::PITCH, from.wrapping_add(place as usize), inside) };
+                unsafe { copy_float_async(to + own * 4, from.wrapping_add(place as usize), inside) };
             }
         });
     }

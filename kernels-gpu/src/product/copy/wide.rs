@@ -79,7 +79,7 @@ impl Copy for Taps {
         const TERMS: u32 = THREADS / (TILE_M / 4);
         let Windows { height, width, channels, stride, by_columns, by_rows, .. } = self.windows;
         let term = thread() / (TILE_M / 4);
-        let to = to + thread() * 16;
+        let to = to + term * TermsFirst::pitch(TILE_M) + thread() % (TILE_M / 4) * 16;
         unroll!(I in 4 {
             if (I as u32) < TILE_K / TERMS {
                 let k = k + term + TERMS * I as u32;
@@ -90,7 +90,7 @@ impl Copy for Taps {
                 let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
                 // SAFETY: four channels of a pixel inside of an image of the batch; the place in the tile is this
                 // thread's alone.
-                unsafe { copy_async(to + TERMS * TILE_M * 4 * I as u32, from.cast(), (k < self.k) & (y < height) & (x < width)) };
+                unsafe { copy_async(to + TERMS * TermsFirst::pitch(TILE_M) * I as u32, from.cast(), (k < self.k) & (y < height) & (x < width)) };
             }
         });
     }
@@ -117,52 +117,13 @@ impl<const N: u32> Copy for Rows<N> {
     #[inline(always)]
     unsafe fn start(&self, from: *const f32, to: u32, k: u32) {
         let (term, piece) = (thread() / 16, thread() % 16);
-        let to = to + (term * N + piece * 4) * 4;
+        let to = to + term * TermsFirst::pitch(N) + piece * 16;
         unroll!(I in 2 {
             if (I as u32) < TILE_K / 8 && piece < N / 4 {
                 let k = k + term + 8 * I as u32;
                 let from = from.wrapping_add(k.wrapping_mul(self.n).wrapping_add(self.column) as usize);
                 // SAFETY: inside of the matrix where it is wanted; the place in the tile is this thread's alone.
-                unsafe { copy_async(to + 8 * N * 4 * I as u32, from.cast(), (k < self.k) & (self.column < self.n)) };
-            }
-        });
-    }
-}
-
-/// A right operand whose terms are taps, last one first, and filters, of weights `[taps, n, filters]`.
-pub struct Transposed<const N: u32> {
-    windows: Windows,
-    n: u32,
-    k: u32,
-    column: u32,
-}
-
-impl<const N: u32> Transposed<N> {
-    /// For the tile whose first column is `column`.
-    #[inline(always)]
-    pub fn new(windows: Windows, product: Product, column: u32) -> Self {
-        Transposed { windows, n: product.n, k: product.k, column: column + thread() / PIECES }
-    }
-}
-
-impl<const N: u32> Copy for Transposed<N> {
-    type Layout = TermsLast;
-
-    #[inline(always)]
-    unsafe fn start(&self, from: *const f32, to: u32, k: u32) {
-        let k = k + thread() % PIECES * 4;
-        let (tap, filter) = self.windows.by_channels.divide(k);
-        let row = self.windows.taps.wrapping_sub(1 + tap).wrapping_mul(self.n).wrapping_add(self.column);
-        let to = to + thread() / PIECES * TermsLast::PITCH + thread() % PIECES * 16;
-        unroll!(I in 2 {
-            let own = ROWS * I as u32;
-            if own < N && (own + ROWS <= N || thread() / PIECES < N - own) {
-                let place = row.wrapping_add(own).wrapping_mul(self.windows.channels).wrapping_add(filter);
-                let from = from.wrapping_add(place as usize);
-                // SAFETY: inside of the weights where it is wanted; the place in the tile is this thread's alone.
-                unsafe {
-                    copy_async(to + own * TermsLast::PITCH, from.cast(), (k < self.k) & (self.column + own < self.n));
-                }
+                unsafe { copy_async(to + 8 * TermsFirst::pitch(N) * I as u32, from.cast(), (k < self.k) & (self.column < self.n)) };
             }
         });
     }
