@@ -21,7 +21,11 @@ impl<const DILATED: bool> Pixels<DILATED> {
     #[inline(always)]
     pub fn new(windows: Windows, product: Product, row: u32) -> Self {
         let row = row + thread() / TILE_K;
-        let rows = core::array::from_fn(|i| Window::new::<DILATED>(&windows, product, row + ROWS * i as u32));
+        // Unrolled, because an array that a loop writes lies in local memory.
+        let mut rows = [const { Window { base: 0, y: OUTSIDE, x: 0 } }; (TILE_M / ROWS) as usize];
+        unroll!(I in 16 { if let Some(window) = rows.get_mut(I) {
+            *window = Window::new::<DILATED>(&windows, product, row + ROWS * I as u32);
+        } });
         Pixels { windows, k: product.k, rows }
     }
 }
