@@ -182,6 +182,16 @@ mod device {
         /// # Safety
         /// `to` points to four elements and is aligned to the four.
         unsafe fn store4(to: *mut Self, value: F32x4);
+        /// Reads eight neighbours.
+        ///
+        /// # Safety
+        /// `from` points to eight elements and is aligned to 16 bytes.
+        unsafe fn load8(from: *const Self) -> [F32x4; 2];
+        /// Rounds and writes eight neighbours.
+        ///
+        /// # Safety
+        /// `to` points to eight elements and is aligned to 16 bytes.
+        unsafe fn store8(to: *mut Self, value: [f32; 8]);
     }
 
     impl Element for f32 {
@@ -212,6 +222,21 @@ mod device {
         unsafe fn store4(to: *mut f32, value: F32x4) {
             // SAFETY: the caller's contract.
             unsafe { value.store(to) }
+        }
+
+        #[inline(always)]
+        unsafe fn load8(from: *const f32) -> [F32x4; 2] {
+            // SAFETY: the caller's contract.
+            unsafe { [F32x4::load(from), F32x4::load(from.add(4))] }
+        }
+
+        #[inline(always)]
+        unsafe fn store8(to: *mut f32, [a, b, c, d, e, f, g, h]: [f32; 8]) {
+            // SAFETY: the caller's contract.
+            unsafe {
+                F32x4::new(a, b, c, d).store(to);
+                F32x4::new(e, f, g, h).store(to.add(4));
+            }
         }
     }
 
@@ -252,6 +277,25 @@ mod device {
             let pairs = U32x2 { x: bf16_pair(value.x, value.y), y: bf16_pair(value.z, value.w) };
             // SAFETY: the caller's contract.
             unsafe { pairs.store(to.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn load8(from: *const Bf16) -> [F32x4; 2] {
+            // Read as four floats, because a pack is 16 bytes.
+            // SAFETY: the caller's contract.
+            let pairs = unsafe { F32x4::load(from.cast()) };
+            let four = |low: f32, high: f32| {
+                let ([x, y], [z, w]) = (halves(low.to_bits()), halves(high.to_bits()));
+                F32x4::new(x, y, z, w)
+            };
+            [four(pairs.x, pairs.y), four(pairs.z, pairs.w)]
+        }
+
+        #[inline(always)]
+        unsafe fn store8(to: *mut Bf16, [a, b, c, d, e, f, g, h]: [f32; 8]) {
+            let pair = |low, high| f32::from_bits(bf16_pair(low, high));
+            // SAFETY: the caller's contract.
+            unsafe { F32x4::new(pair(a, b), pair(c, d), pair(e, f), pair(g, h)).store(to.cast()) }
         }
     }
 

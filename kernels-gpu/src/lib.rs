@@ -53,7 +53,7 @@ pub use element::Precision;
 pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 54] = [
+pub const KERNELS: [Kernel; 56] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -86,6 +86,8 @@ pub const KERNELS: [Kernel; 54] = [
     pool::FORWARD.bf16,
     pool::BACKWARD.f32,
     pool::BACKWARD.bf16,
+    pool::BACKWARD_CELLS.f32,
+    pool::BACKWARD_CELLS.bf16,
     dropout::DROPOUT.f32,
     dropout::DROPOUT.bf16,
     softmax::FORWARD.f32,

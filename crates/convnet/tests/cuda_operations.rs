@@ -65,16 +65,11 @@ mod bf16 {
 
 #[test]
 fn what_the_kernels_do_not_do_is_said() {
-    let refused = |joined, size| {
-        let shape = LrnShape { pixels: 2, channels: 200, joined, size, k: 1.0, alpha: 0.1, beta: 0.75 };
-        let layer = unary(shape, Setup { towers: joined, ..Setup::default() });
-        let mut device = gpu(Precision::F32);
-        layer.memory.load(&mut device);
-        device.begin(&mut step(1, 2, 2)).unwrap();
-        device.run(&Op::LrnForward(layer.forward)).unwrap_err().to_string()
-    };
-    let joined = refused(5, 5);
+    let shape = LrnShape { pixels: 2, channels: 200, joined: 5, size: 5, k: 1.0, alpha: 0.1, beta: 0.75 };
+    let layer = unary(shape, Setup { towers: 5, ..Setup::default() });
+    let mut device = gpu(Precision::F32);
+    layer.memory.load(&mut device);
+    device.begin(&mut step(1, 2, 2)).unwrap();
+    let joined = device.run(&Op::LrnForward(layer.forward)).unwrap_err().to_string();
     assert!(joined.contains("over 5 joined towers, at most 4"), "{joined}");
-    let wide = refused(1, 147);
-    assert!(wide.contains("windows of 147 maps, at most 145"), "{wide}");
 }
