@@ -1,8 +1,8 @@
-//! The network in bf16 on a GPU, step by step beside an f64 twin that rounds where the device rounds.
+//! A training step in bf16 on a GPU, beside an f64 twin that rounds where the device rounds.
 //!
-//! Rounding to 8 bits switches units and moves maxima, in a small network one in fifty, so the gradients of the lower
-//! layers are up to a fifth off those of the file whoever computes them. The file judges activations and the first
-//! loss; the twin, whose units switch as the device's do, judges gradients, parameters and later losses.
+//! Rounding to 8 bits switches units and moves maxima, so in a small network the gradients of the lower layers are up to
+//! a fifth off those of the file, whoever computes them. The file judges activations and the loss; the twin, whose units
+//! switch as the device's do, judges gradients and parameters.
 
 use convnet::Error;
 use convnet::cuda::Precision;
@@ -17,57 +17,52 @@ use crate::reference::{Dropout, Expected, Reference};
 use crate::report::{Kind, Numbers, Report};
 use crate::say;
 
-/// Steps of training beside the twin.
-const STEPS: usize = 2;
-
-/// Compares activations, gradients, losses and parameters; returns what is wrong.
+/// Compares activations, gradients, losses and parameters of one step; returns what is wrong.
 pub(crate) fn compare(reference: &Reference) -> Vec<String> {
     let mut report = Report::new(&reference.name, &reference.meta, Numbers::Bf16);
     for (dropout, prefix) in [(Dropout::None, ""), (Dropout::Inverted, "drop/")] {
-        let decay = reference.meta.weight_decay;
-        let mut ours = Model::new(reference, dropout, decay, Mode::Inspect, gpu(Precision::Bf16));
-        let mut twin = Model::new(reference, dropout, decay, Mode::Inspect, Rounded(Naive::new()));
-        for step in 0..STEPS {
-            ours.forward(step);
-            twin.forward(step);
-            if step == 0 {
-                let mut check = |kind: Kind, name: &str, got: Option<Vec<f64>>| {
-                    let name = format!("{prefix}{name}");
-                    report.compare(kind, &name, got.as_deref(), reference.expected(&name));
-                };
-                check(Kind::Loss, "loss", Some(vec![ours.loss()]));
-                for layer in reference.names(&format!("{prefix}act/")) {
-                    check(Kind::Activation, &format!("act/{layer}"), ours.activation(&layer));
-                }
-            }
-            ours.backward(step);
-            twin.backward(step);
-            let mut beside = |kind: Kind, name: &str, ours: Option<Vec<f64>>, twin: Option<Vec<f64>>| {
-                let name = format!("{prefix}twin/{step}/{name}");
-                report.compare(kind, &name, ours.as_deref(), twin.as_deref().map(Expected::All));
-            };
-            beside(Kind::Loss, "loss", Some(vec![ours.loss()]), Some(vec![twin.loss()]));
-            for layer in reference.names("gact/") {
-                beside(Kind::Gradient, &format!("gact/{layer}"), ours.gradient(&layer), twin.gradient(&layer));
-            }
-            for parameter in &reference.meta.params {
-                let name = parameter.name.as_str();
-                let (mine, its) = (ours.parameter(name, Region::Gradients), twin.parameter(name, Region::Gradients));
-                beside(Kind::Gradient, &format!("grad/{name}"), Some(mine), Some(its));
-            }
-            ours.update();
-            twin.update();
-            for parameter in &reference.meta.params {
-                let name = parameter.name.as_str();
-                for region in [Region::Weights, Region::Momenta] {
-                    let (ours, twin) = (ours.parameter(name, region), twin.parameter(name, region));
-                    beside(Kind::Trained, &format!("{region:?}/{name}"), Some(ours), Some(twin));
-                }
-            }
-        }
+        compare_step(reference, &mut report, dropout, prefix);
     }
     say(&report.to_string());
+    report.failures.iter().for_each(|failure| say(failure));
     report.failures
+}
+
+fn compare_step(reference: &Reference, report: &mut Report, dropout: Dropout, prefix: &str) {
+    let decay = reference.meta.weight_decay;
+    let mut ours = Model::new(reference, dropout, decay, Mode::Inspect, gpu(Precision::Bf16));
+    let mut twin = Model::new(reference, dropout, decay, Mode::Inspect, Rounded(Naive::new()));
+    ours.forward(0);
+    ours.backward(0);
+    ours.update();
+    twin.forward(0);
+    twin.backward(0);
+    twin.update();
+
+    let mut check = |kind: Kind, name: &str, got: Option<Vec<f64>>| {
+        let name = format!("{prefix}{name}");
+        report.compare(kind, &name, got.as_deref(), reference.expected(&name));
+    };
+    check(Kind::Loss, "loss", Some(vec![ours.loss()]));
+    for layer in reference.names(&format!("{prefix}act/")) {
+        check(Kind::Activation, &format!("act/{layer}"), ours.activation(&layer));
+    }
+    let mut beside = |kind: Kind, name: &str, ours: Option<Vec<f64>>, twin: Option<Vec<f64>>| {
+        let name = format!("{prefix}twin/{name}");
+        report.compare(kind, &name, ours.as_deref(), twin.as_deref().map(Expected::All));
+    };
+    for layer in reference.names("gact/") {
+        beside(Kind::Gradient, &format!("gact/{layer}"), ours.gradient(&layer), twin.gradient(&layer));
+    }
+    let regions =
+        [(Kind::Gradient, Region::Gradients), (Kind::Trained, Region::Weights), (Kind::Trained, Region::Momenta)];
+    for parameter in &reference.meta.params {
+        for (kind, region) in regions {
+            let name = format!("{region:?}/{}", parameter.name);
+            let of_ours = ours.parameter(&parameter.name, region);
+            beside(kind, &name, Some(of_ours), Some(twin.parameter(&parameter.name, region)));
+        }
+    }
 }
 
 /// The naive device with activations and their gradients in bf16, and weights that are rounded where products read them.
@@ -90,7 +85,7 @@ impl Wide for Rounded {
 
     fn run(&mut self, op: &Op) -> Result<(), Error> {
         let exact: Vec<(Span, Vec<f64>)> = weights(op).into_iter().map(|span| (span, self.round(span))).collect();
-        self.0.run(op)?;
+        Device::run(&mut self.0, op)?;
         exact.iter().for_each(|(span, values)| self.0.write_wide(*span, values));
         op.clone().visit(&mut |access, span| {
             if access == Access::Write && span.region == Region::Work {

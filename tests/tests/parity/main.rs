@@ -73,6 +73,14 @@ fn committed_references_on_the_gpu() {
 }
 
 #[test]
+fn committed_references_in_bf16() {
+    if !cuda::has_kernels() {
+        return say("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
+    }
+    for_each(&committed(), bf16::compare);
+}
+
+#[test]
 fn further_references_on_the_gpu() {
     on_the_gpu(&further());
 }
@@ -107,7 +115,6 @@ fn on_the_gpu(files: &[PathBuf]) {
         }
         let mut failures = compare(reference, Numbers::F32, || gpu(Precision::F32));
         failures.extend(compare_fused(reference, |_| gpu(Precision::F32)));
-        failures.extend(bf16::compare(reference));
         failures
     });
 }
