@@ -18,8 +18,8 @@ use crate::console::{self, Progress, percent, quoted, say, thousands};
 use crate::interrupt::{self, Interrupt};
 use crate::run_folder::{self, LAST, RunFolder, STATISTICS};
 use crate::skips::Skips;
-use crate::training::{self, Ending, Options, Parts, Run, Schedule};
-use crate::{describe, device};
+use crate::training::{Ending, Options, Parts, Run, Schedule};
+use crate::{describe, device, environment, inside};
 
 /// Runs the command.
 ///
@@ -128,6 +128,7 @@ impl Start {
             "classes": data.classes.len(),
             "settings": settings,
             "device": device,
+            "environment": environment::describe(),
             "steps": state.position.steps,
         }));
     }
@@ -159,9 +160,10 @@ impl Start {
         };
         let mut run = Run::new(parts)?;
         let ending = run.train()?;
+        let colours = run.colours()?;
         let state = run.state().clone();
         drop(run);
-        conclude(&state, &data, &folder, ending);
+        conclude(&state, &data, &folder, ending, colours.as_deref());
         Ok(match ending {
             Ending::Interrupt => ExitCode::from(interrupt::EXIT_CODE),
             _ => ExitCode::SUCCESS,
@@ -195,7 +197,7 @@ fn statistics(
 }
 
 /// Says how the run ended and what can be done next.
-fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
+fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending, colours: Option<&[f64]>) {
     let run = quoted(folder.path());
     let program = console::program();
     let position = &state.position;
@@ -222,13 +224,19 @@ fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
             best + 1
         ));
     }
-    say(format_args!("run folder: {} (pictures, log.jsonl, checkpoints)", folder.path().display()));
+    if let Some(colours) = colours {
+        let shares = colours.iter().enumerate().map(|(tower, share)| format!("tower {tower} {} %", percent(*share)));
+        let shares = shares.collect::<Vec<_>>().join(", ");
+        say(format_args!("colour in the first kernels (grey 0 %, random 66.67 %): {shares}"));
+    }
+    say(format_args!("run folder: {} (pictures, log.jsonl, TensorBoard events, checkpoints)", folder.path().display()));
     say("next:");
     if matches!(ending, Ending::Steps | Ending::Interrupt) {
         say(format_args!("  {program} train --resume {run}"));
     }
     say(format_args!("  {program} eval --model {run} --crops 10"));
-    if let Some(image) = training::example(data, folder.path()) {
+    say(format_args!("  {program} report {run}"));
+    if let Some(image) = inside::example(data, folder.path()) {
         say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
     }
 }
