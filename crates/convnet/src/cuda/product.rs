@@ -66,11 +66,15 @@ impl Cuda {
     /// As [`Cuda::split`], but in one part where sums are short or tiles many, for a forward pass.
     pub(super) fn join(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
         let precision = self.memory.precision();
-        let product = match precision {
-            Precision::F32 => Product::join(m, n, k, sources, slice),
-            Precision::Bf16 => bf16::join(m, n, k, sources),
+        // In bf16 all parts are summed as those of one source: a forward pass is rounded once.
+        let (product, sources) = match precision {
+            Precision::F32 => {
+                let product = Product::join(m, n, k, sources, slice);
+                (product, product.parts / product.slices)
+            }
+            Precision::Bf16 => (bf16::join(m, n, k, sources), 1),
         };
-        Products { product, precision, floats: false, sources: product.parts / product.slices }
+        Products { product, precision, floats: false, sources }
     }
 }
 
