@@ -7,6 +7,7 @@
 //! - [`evaluate`]: the one way through for validation, tests and predictions.
 //! - [`features`]: what a layer gives to many images as a file, and the search for neighbours in it.
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
+//! - [`experiment`]: the paper's controlled experiments, as runs that differ in one setting.
 //! - [`probabilities`]: what networks say about images as a file, and the average of several.
 //! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
 //! - [`pictures`]: curves, filters and predictions as PNG.
@@ -22,6 +23,7 @@ pub mod console;
 pub mod describe;
 pub mod device;
 pub mod evaluate;
+pub mod experiment;
 pub mod features;
 pub mod import;
 pub mod interrupt;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use convnet::net::Net;
 
 /// Name and text of every built-in net.
-pub const BUILT_IN: [(&str, &str); 11] = [
+pub const BUILT_IN: [(&str, &str); 12] = [
     ("nips2012", include_str!("../nets/nips2012.toml")),
     ("paper", include_str!("../nets/paper.toml")),
     ("one-gpu", include_str!("../nets/one-gpu.toml")),
@@ -18,6 +18,7 @@ pub const BUILT_IN: [(&str, &str); 11] = [
     ("caffenet", include_str!("../nets/caffenet.toml")),
     ("torchvision", include_str!("../nets/torchvision.toml")),
     ("mini", include_str!("../nets/mini.toml")),
+    ("cifar", include_str!("../nets/cifar.toml")),
 ];
 
 /// The text of a built-in net or of a file, and what to call it in messages.

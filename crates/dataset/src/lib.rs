@@ -2,8 +2,8 @@
 //!
 //! In reading order:
 //! - [`Dataset`]: two splits of labelled images and the names of the classes. [`Dataset::folder`]
-//!   finds them in a folder, [`Dataset::packed`] in shards that [`prepare()`] wrote, [`Dataset::open`]
-//!   in either; [`Dataset::demo`] has 10,000 in the binary.
+//!   finds them in a folder, [`Dataset::packed`] in shards that [`prepare()`] wrote, [`Dataset::cifar`] in CIFAR-10's
+//!   files, [`Dataset::open`] in any of them; [`Dataset::demo`] has 10,000 in the binary.
 //! - [`Images`]: one split, read by index. [`load_image`] reads one file the same way.
 //! - [`Statistics`]: the mean image and the colour covariance of the training images.
 //! - [`permutation`]: the order of an epoch.
@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod cifar;
 mod decode;
 mod demo;
 mod error;
@@ -102,15 +103,28 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens `dir`, a packed set or a folder of images, to be read as `side x side`.
+    /// Opens `dir`, a packed set, CIFAR-10 or a folder of images, to be read as `side x side`.
     ///
     /// # Errors
-    /// Those of [`Dataset::packed`] where `dir` holds a packed set, else those of [`Dataset::folder`].
+    /// Those of [`Dataset::packed`] where `dir` holds a packed set, of [`Dataset::cifar`] where it holds CIFAR-10, else
+    /// those of [`Dataset::folder`].
     ///
     /// # Panics
     /// If `side` is zero.
     pub fn open(dir: &Path, side: usize) -> Result<Dataset, Error> {
-        if packed::is_packed(dir) { Dataset::packed(dir, side) } else { Dataset::folder(dir, side) }
+        match dir {
+            packed if packed::is_packed(packed) => Dataset::packed(packed, side),
+            cifar if cifar::is_cifar(cifar) => Dataset::cifar(cifar, side),
+            folder => Dataset::folder(folder, side),
+        }
+    }
+
+    /// The one side that the images in `dir` have; none where images of any size are scaled.
+    ///
+    /// # Errors
+    /// If `dir` holds a packed set that is not finished or whose description is damaged.
+    pub fn stored_side(dir: &Path) -> Result<Option<usize>, Error> {
+        if cifar::is_cifar(dir) { Ok(Some(cifar::SIDE)) } else { Dataset::packed_side(dir) }
     }
 }
 

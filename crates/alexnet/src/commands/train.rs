@@ -12,7 +12,7 @@ use convnet::run::Network;
 use dataset::{Dataset, Statistics};
 use serde_json::json;
 
-use crate::checkpoint::{self, Checkpoint, State};
+use crate::checkpoint::{self, Checkpoint, EpochRecord, State};
 use crate::cli::TrainArgs;
 use crate::console::{self, Progress, percent, quoted, say, thousands};
 use crate::interrupt::{self, Interrupt};
@@ -26,11 +26,26 @@ use crate::{describe, device};
 /// # Errors
 /// When the run cannot begin, or does not come to a good end.
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let start = match &args.resume {
-        Some(path) => resume::prepare(args, path)?,
-        None => begin::prepare(args)?,
-    };
-    start.run(args)
+    let mut start = Start::prepare(args)?;
+    let interrupt = Interrupt::install()?;
+    let ending = start.train(args, None, &interrupt)?;
+    match ending {
+        Some(ending) => conclude(&start, ending),
+        None => say("stopped before the first step; nothing was kept"),
+    }
+    let stopped = matches!(ending, None | Some(Ending::Interrupt));
+    Ok(if stopped { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// A run as a part of something larger; it ends when its training error is as low as `goal`, too. Its epochs; none
+/// when somebody asked to stop.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn part(args: &TrainArgs, goal: Option<f64>, interrupt: &Interrupt) -> Result<Option<Vec<EpochRecord>>> {
+    let mut start = Start::prepare(args)?;
+    let ending = start.train(args, goal, interrupt)?;
+    Ok(ending.filter(|&ending| ending != Ending::Interrupt).map(|_| start.state.history))
 }
 
 /// A run before its first step.
@@ -47,20 +62,15 @@ struct Start {
 type Prepared = (Network<Box<dyn Device>>, Statistics, Skips);
 
 impl Start {
-    fn run(mut self, args: &TrainArgs) -> Result<ExitCode> {
-        let interrupt = Interrupt::install()?;
-        match self.prepare(args, &interrupt) {
-            Ok(Some((network, statistics, skips))) => self.train(args, &interrupt, network, &statistics, skips),
-            Ok(None) => {
-                say("stopped before the first step; nothing was kept");
-                Ok(ExitCode::from(interrupt::EXIT_CODE))
-            }
-            Err(error) => Err(error),
+    fn prepare(args: &TrainArgs) -> Result<Start> {
+        match &args.resume {
+            Some(path) => resume::prepare(args, path),
+            None => begin::prepare(args),
         }
     }
 
     /// Makes the network and the statistics; none when somebody asked to stop.
-    fn prepare(&mut self, args: &TrainArgs, interrupt: &Interrupt) -> Result<Option<Prepared>> {
+    fn make(&mut self, args: &TrainArgs, interrupt: &Interrupt) -> Result<Option<Prepared>> {
         let (device, device_words) = device::open(&args.device)?;
         self.introduce(&device_words);
         let settings = &self.state.settings;
@@ -132,40 +142,22 @@ impl Start {
         }));
     }
 
-    fn train(
-        self,
-        args: &TrainArgs,
-        interrupt: &Interrupt,
-        network: Network<Box<dyn Device>>,
-        statistics: &Statistics,
-        skips: Skips,
-    ) -> Result<ExitCode> {
-        let Start { net, data, state, mut folder, .. } = self;
+    /// Trains until there is a reason to stop; none when somebody asked to before the first step.
+    fn train(&mut self, args: &TrainArgs, goal: Option<f64>, interrupt: &Interrupt) -> Result<Option<Ending>> {
+        let Some((network, statistics, skips)) = self.make(args, interrupt)? else { return Ok(None) };
+        let Start { net, data, state, folder, .. } = self;
         let options = Options {
             loader_threads: device::loader_threads(&args.device),
             max_steps: args.max_steps,
             save_every: args.save_every,
+            goal,
         };
-        let parts = Parts {
-            net: &net,
-            data: &data,
-            statistics,
-            network,
-            state,
-            skips,
-            folder: &mut folder,
-            options,
-            interrupt,
-        };
+        let (statistics, begin) = (&statistics, state.clone());
+        let parts = Parts { net, data, statistics, network, state: begin, skips, folder, options, interrupt };
         let mut run = Run::new(parts)?;
         let ending = run.train()?;
-        let state = run.state().clone();
-        drop(run);
-        conclude(&state, &data, &folder, ending);
-        Ok(match ending {
-            Ending::Interrupt => ExitCode::from(interrupt::EXIT_CODE),
-            _ => ExitCode::SUCCESS,
-        })
+        *state = run.state().clone();
+        Ok(Some(ending))
     }
 }
 
@@ -195,13 +187,14 @@ fn statistics(
 }
 
 /// Says how the run ended and what can be done next.
-fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending) {
+fn conclude(start: &Start, ending: Ending) {
+    let Start { state, data, folder, .. } = start;
     let run = quoted(folder.path());
     let program = console::program();
     let position = &state.position;
     let steps = thousands(position.steps);
     match ending {
-        Ending::Epochs => say(format_args!("done: {} epochs, {steps} steps", position.epoch)),
+        Ending::Epochs | Ending::Goal => say(format_args!("done: {} epochs, {steps} steps", position.epoch)),
         Ending::Plateau => say(format_args!(
             "done after {} epochs, {steps} steps: the error stopped improving at the lowest rate",
             position.epoch

@@ -4,16 +4,14 @@ use std::path::Path;
 
 use image::{Rgb, RgbImage};
 use plotters::coord::Shift;
-use plotters::prelude::{ChartBuilder, Circle, Color, DrawingArea, IntoDrawingArea, PathElement, RGBColor, WHITE};
+use plotters::prelude::{ChartBuilder, Circle, Color, DrawingArea, IntoDrawingArea, PathElement, WHITE};
 
 use super::axis::{Axis, short};
+use super::smooth::{PARTS, Smooth};
 use super::text::{self, Align, Style};
-use super::{BLUE, Error, FAINT, GREEN, GREY, INK, VERMILLION, output};
+use super::{BLUE, Error, FAINT, GREEN, GREY, INK, Point, VERMILLION, output, rgb};
 
 mod labels;
-mod smooth;
-
-use smooth::{PARTS, Smooth};
 
 const WIDTH: u32 = 1600;
 const HEIGHT: u32 = 660;
@@ -56,9 +54,6 @@ pub struct EpochPoint {
     /// The learning rate between the previous point and this one.
     pub rate: f64,
 }
-
-/// A position in the picture, in pixels; the centre of the first pixel is (0.5, 0.5).
-type Point = (f32, f32);
 
 /// One line of a panel.
 struct Series {
@@ -247,10 +242,6 @@ fn draw_frame(root: &DrawingArea<Smooth<'_>, Shift>, panel: &Panel, rates: &[lab
         line(from, to, color)?;
     }
     Ok(())
-}
-
-fn rgb(color: Rgb<u8>) -> RGBColor {
-    RGBColor(color.0[0], color.0[1], color.0[2])
 }
 
 fn draw_axis_texts(canvas: &mut RgbImage, panel: &Panel) {

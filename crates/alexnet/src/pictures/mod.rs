@@ -1,5 +1,5 @@
 //! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`],
-//! [`sheet()`] and [`neighbours()`].
+//! [`sheet()`] and [`neighbours()`]; and that of several runs: [`comparison()`].
 //!
 //! Each function writes one PNG file, about 1600 pixels wide, on white.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
@@ -9,19 +9,23 @@
 //! (the palette of Okabe and Ito), and no meaning rests on colour alone.
 
 mod axis;
+mod comparison;
 mod curves;
 mod filters;
 mod neighbours;
 mod output;
 mod predictions;
 mod sheet;
+mod smooth;
 mod text;
 
 use std::io;
 use std::path::PathBuf;
 
 use image::{Rgb, RgbImage};
+use plotters::style::RGBColor;
 
+pub use comparison::{Arm, Level, comparison};
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
 pub use neighbours::neighbours;
@@ -116,6 +120,13 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+/// A position in a picture, in pixels; the centre of the first pixel is (0.5, 0.5).
+type Point = (f32, f32);
+
+fn rgb(color: Rgb<u8>) -> RGBColor {
+    RGBColor(color.0[0], color.0[1], color.0[2])
 }
 
 /// Fills the part of a rectangle that is inside the picture.

@@ -10,8 +10,7 @@ use image::{Rgb, RgbImage};
 use plotters::prelude::DrawingBackend;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingErrorKind};
 
-use super::super::blend;
-use super::Point;
+use super::{Point, blend};
 
 /// Coordinates, widths and radii of this backend are in parts of a pixel of this number.
 pub(super) const PARTS: u32 = 16;
@@ -142,7 +141,7 @@ fn distance_to_segment(point: Point, from: Point, to: Point) -> f32 {
 mod tests {
     use plotters::style::{BLACK, Color, RGBAColor, ShapeStyle};
 
-    use super::super::super::WHITE;
+    use super::super::WHITE;
     use super::*;
 
     const INK: RGBAColor = RGBAColor(0, 0, 0, 1.0);
