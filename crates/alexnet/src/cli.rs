@@ -295,8 +295,8 @@ Examples:
   alexnet features
   alexnet features --layer pool5 --data ~/imagenette --split val --out pool5.npy
 
-FILE is a NumPy array [images, values] of 16-bit floats, towers one after the other. FILE.jsonl has a line for each of
-its rows: the image's number in the split, its class and its name.")]
+FILE is a NumPy array [images, values] of 16-bit floats, towers one after the other. The first line of FILE.jsonl says
+of which layer, net and model it is; then comes a line for each row: the image's number in the split, class and name.")]
 pub struct FeaturesArgs {
     /// The layer; an activation behind it is part of it [default: the last hidden one]
     #[arg(long, value_name = "NAME")]

@@ -25,6 +25,8 @@ pub mod device;
 pub mod evaluate;
 pub mod experiment;
 pub mod features;
+#[cfg(test)]
+mod fuzz;
 pub mod import;
 pub mod interrupt;
 pub mod nets;
