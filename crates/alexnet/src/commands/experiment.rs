@@ -12,7 +12,7 @@ use dataset::Dataset;
 use super::{open_data, train};
 use crate::checkpoint::{Checkpoint, DataId, EpochRecord};
 use crate::cli::{ExperimentArgs, TrainArgs};
-use crate::console::{self, clock, percent, quoted, say, thousands};
+use crate::console::{self, clock, quoted, say, thousands};
 use crate::experiment::results::{Results, Settings};
 use crate::experiment::search::{self, Next};
 use crate::experiment::{Done, Experiment, GOAL, Job, estimate, summary};
@@ -107,10 +107,10 @@ impl<'a> Runner<'a> {
         say(format_args!("device: {words}; an epoch takes about {}", clock(epoch)));
         match self.experiment {
             Experiment::ReluVsTanh => say(format_args!(
-                "estimate: at most {} for {left} runs of up to {epochs} epochs, less as soon as they reach {} % training \
+                "estimate: at most {} for {left} runs of up to {epochs} epochs, less as soon as they reach {:.0} % training \
                  error; before them a few searches of the rate, {} each",
                 time(all),
-                percent(GOAL),
+                100.0 * GOAL,
                 time(search::EPOCHS)
             )),
             _ => say(format_args!("estimate: {} for {left} runs of {epochs} epochs", time(all))),

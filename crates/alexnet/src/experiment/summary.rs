@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::{Done, Experiment, GOAL, epochs_to};
 use crate::checkpoint::EpochRecord;
-use crate::console::percent;
 
 /// Mean and spread of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,13 +101,16 @@ fn speeds(experiment: Experiment, done: &[Done], classes: usize) -> Table {
     };
     rows.push(words(["tanh / relu", "", "", &factor]));
     rows.push(words(["the paper", "", "", "6"]));
-    let goal = percent(GOAL);
     let reading = format!(
         "± is the standard deviation over seeds. Training error is that of an epoch's own steps; rates are those with \
          the lowest after a short search. The paper: {}.",
         experiment.claim().source
     );
-    (vec!["net".to_string(), "runs".to_string(), "rate".to_string(), format!("epochs to {goal} %")], rows, reading)
+    (
+        vec!["net".to_string(), "runs".to_string(), "rate".to_string(), format!("epochs to {:.0} %", 100.0 * GOAL)],
+        rows,
+        reading,
+    )
 }
 
 fn errors(experiment: Experiment, done: &[Done]) -> Table {

@@ -142,8 +142,9 @@ impl Frame {
         }
         text::draw(canvas, "epoch", ((LEFT + RIGHT) / 2.0, BOTTOM + 52.0), Align::Center, TICK);
         if let Some(level) = level {
-            let at = (RIGHT - 6.0, self.place((self.x.low, level.value)).1 - 7.0);
-            text::draw(canvas, level.name, at, Align::Right, Style::regular(15.0, GREY));
+            // At the left, where lines of errors are far above it.
+            let at = (LEFT + 8.0, self.place((self.x.low, level.value)).1 - 7.0);
+            text::draw(canvas, level.name, at, Align::Left, Style::regular(15.0, GREY));
         }
     }
 
@@ -159,8 +160,10 @@ impl Frame {
         let mut limit = TOP;
         for (y, arm, color, last) in names {
             let y = y.min(BOTTOM - 2.0 * LINE).max(limit);
-            let plural = if arm.runs.len() == 1 { "" } else { "s" };
-            let value = format!("{} (mean of {} run{plural})", short(last), arm.runs.len());
+            let value = match arm.runs.len() {
+                1 => format!("{} (1 run)", short(last)),
+                runs => format!("{} (mean of {runs} runs)", short(last)),
+            };
             let style = Style::bold(17.0, color);
             let name = text::fit(&arm.name, style, WIDTH as f32 - RIGHT - 30.0);
             text::draw(canvas, &name, (RIGHT + 16.0, style.baseline(y)), Align::Left, style);
