@@ -35,15 +35,15 @@ kernel! {
     /// Applies a function to `n` elements of each tower. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - `input + input_at` and `output + output_at` are device pointers to `n` floats for each tower of the grid.
+    /// - `input + input_at` and `output + output_at` are device pointers to `n` elements for each tower of the grid.
     /// - An output is its own tower's input, or overlaps no other operand.
-    /// - `width` is 1; or 4, and pointers and `n` are multiples of four floats.
+    /// - `width` is 1; or 4, and pointers and `n` are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    FORWARD: fn activation_forward(
-        input: *const f32,
+    FORWARD: fn activation_forward<E>(
+        input: *const E,
         input_at: Offsets,
-        output: *mut f32,
+        output: *mut E,
         output_at: Offsets,
         function: Function,
         n: u32,
@@ -53,9 +53,9 @@ kernel! {
         let (input, output) =
             (input.add(input_at.of(tower) as usize), output.add(output_at.of(tower) as usize));
         if width == 4 {
-            device::forward::<crate::arch::F32x4, f32>(input, output, function, n);
+            device::forward::<crate::arch::F32x4, E>(input, output, function, n);
         } else {
-            device::forward::<f32, f32>(input, output, function, n);
+            device::forward::<f32, E>(input, output, function, n);
         }
     }
 }
@@ -64,18 +64,18 @@ kernel! {
     /// Gradient of `n` elements of each tower, from the output. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - `saved + saved_at`, `d_output + d_output_at` and `d_input + d_input_at` are device pointers to `n` floats for
+    /// - `saved + saved_at`, `d_output + d_output_at` and `d_input + d_input_at` are device pointers to `n` elements for
     ///   each tower of the grid.
     /// - A `d_input` is its own tower's `d_output`, or overlaps no other operand.
-    /// - `width` is 1; or 4, and pointers and `n` are multiples of four floats.
+    /// - `width` is 1; or 4, and pointers and `n` are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    BACKWARD: fn activation_backward(
-        saved: *const f32,
+    BACKWARD: fn activation_backward<E>(
+        saved: *const E,
         saved_at: Offsets,
-        d_output: *const f32,
+        d_output: *const E,
         d_output_at: Offsets,
-        d_input: *mut f32,
+        d_input: *mut E,
         d_input_at: Offsets,
         function: Function,
         n: u32,
@@ -86,9 +86,9 @@ kernel! {
         let (d_output, d_input) =
             (d_output.add(d_output_at.of(tower) as usize), d_input.add(d_input_at.of(tower) as usize));
         if width == 4 {
-            device::backward::<crate::arch::F32x4, f32>(saved, d_output, d_input, function, n);
+            device::backward::<crate::arch::F32x4, E>(saved, d_output, d_input, function, n);
         } else {
-            device::backward::<f32, f32>(saved, d_output, d_input, function, n);
+            device::backward::<f32, E>(saved, d_output, d_input, function, n);
         }
     }
 }

@@ -36,28 +36,28 @@ impl Argument for Shape {
 }
 
 kernel! {
-    /// Makes `n` floats of the input. Grid: [`crate::element::grid`] with `width` and one tower; block: [`THREADS`].
+    /// Makes `n` elements of the input. Grid: [`crate::element::grid`] with `width` and one tower; block: [`THREADS`].
     ///
     /// # Safety
-    /// - `output` is a device pointer to `n` floats, whole images of `crop * crop * 3`; it overlaps nothing else.
+    /// - `output` is a device pointer to `n` elements, whole images of `crop * crop * 3`; it overlaps nothing else.
     /// - `rgb` and `draws` are device pointers to `side * side * 3` bytes and a draw for each of these images; no draw
     ///   leaves the image. `mean` is one to `crop * crop * 3` floats.
-    /// - `width` is 1; or 4, `n` is a multiple of 4 and `output` is aligned to 16 bytes.
+    /// - `width` is 1; or 4, `n` is a multiple of 4 and `output` is aligned to four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    AUGMENT: fn augment(
+    AUGMENT: fn augment<E>(
         rgb: *const u8,
         draws: *const Draw,
         mean: *const f32,
-        output: *mut f32,
+        output: *mut E,
         shape: Shape,
         n: u32,
         width: u32,
     ) {
         if width == 4 {
-            device::augment::<crate::arch::F32x4, f32>(rgb, draws, mean, output, shape, n);
+            device::augment::<crate::arch::F32x4, E>(rgb, draws, mean, output, shape, n);
         } else {
-            device::augment::<f32, f32>(rgb, draws, mean, output, shape, n);
+            device::augment::<f32, E>(rgb, draws, mean, output, shape, n);
         }
     }
 }

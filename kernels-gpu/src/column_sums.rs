@@ -8,7 +8,7 @@
 //! # Shared memory
 //! A float for each thread.
 //! # Cost
-//! 4 bytes and an addition for each element.
+//! An element read and an addition for each.
 
 use crate::element::Offsets;
 use crate::geometry::ceil_div;
@@ -28,12 +28,12 @@ kernel! {
     /// memory: [`SHARED_BYTES`].
     ///
     /// # Safety
-    /// - `matrix + matrix_at` are device pointers to `rows * columns` floats for each problem of the grid.
+    /// - `matrix + matrix_at` are device pointers to `rows * columns` elements for each problem of the grid.
     /// - `sums + sums_at` are device pointers to `columns` floats for each part, and overlap nothing else.
     /// - Launched with exactly this grid, block and shared memory.
     [threads = THREADS, min_blocks = 1, shared_bytes = SHARED_BYTES]
-    COLUMN_SUMS: fn column_sums(
-        matrix: *const f32,
+    COLUMN_SUMS: fn column_sums<E>(
+        matrix: *const E,
         matrix_at: Offsets,
         sums: *mut f32,
         sums_at: Offsets,
@@ -42,6 +42,7 @@ kernel! {
         slice: u32,
     ) {
         use crate::arch::{barrier, block_x, block_y, block_z, shared_base, shared_load, shared_store, thread};
+        use crate::element::Element;
 
         let (part, problem, thread) = (block_y(), block_z(), thread());
         let column = block_x() * 32 + thread % 32;
@@ -51,7 +52,7 @@ kernel! {
             let matrix = matrix.add(matrix_at.of(problem) as usize + column as usize);
             let mut row = part * slice + thread / 32;
             while row < end {
-                sum += *matrix.add(row as usize * columns as usize);
+                sum += E::load(matrix.add(row as usize * columns as usize));
                 row += THREADS / 32;
             }
         }

@@ -62,15 +62,15 @@ kernel! {
     ///
     /// # Safety
     /// - For each tower of the grid `input + input_at` and `output + output_at` are device pointers to
-    ///   `images * mask.units` floats; an output is its own tower's input, or overlaps no other operand.
+    ///   `images * mask.units` elements; an output is its own tower's input, or overlaps no other operand.
     /// - `step` and `ids` are device pointers to the step, and to `images` ids.
-    /// - `width` is 1; or 4, and pointers and units are multiples of four floats.
+    /// - `width` is 1; or 4, and pointers and units are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    DROPOUT: fn dropout(
-        input: *const f32,
+    DROPOUT: fn dropout<E>(
+        input: *const E,
         input_at: Offsets,
-        output: *mut f32,
+        output: *mut E,
         output_at: Offsets,
         step: *const StepInfo,
         ids: *const u32,
@@ -80,7 +80,7 @@ kernel! {
     ) {
         let tower = crate::arch::block_y();
         let (input, output) = (input.add(input_at.of(tower) as usize), output.add(output_at.of(tower) as usize));
-        device::dropout::<f32>(input, output, step, ids, mask, tower, images, width);
+        device::dropout::<E>(input, output, step, ids, mask, tower, images, width);
     }
 }
 

@@ -1,13 +1,63 @@
 //! What kernels over tensors share: element types, packs of neighbours, grids, and the places of towers.
 //!
-//! Values are f32 in registers whatever they are in memory, so a kernel is written once, generic over `Element`
-//! and `Pack`, and has one entry per element type.
+//! Values are f32 in registers whatever they are in memory ([`Precision`]), so a kernel is written once, generic over
+//! `Element` and `Pack`, and has one entry per element type ([`crate::Kernels`]).
 //! A pack is one element or four neighbours. Four need places and lengths that are multiples of four, which
 //! [`width`] decides for a launch as a whole: a branch that all threads take together.
+
+use core::fmt;
+use core::str::FromStr;
 
 use crate::Argument;
 use crate::geometry::ceil_div;
 use crate::kernel::Kind;
+
+/// The type of activations and their gradients in memory. Sums are f32 in either; so are weights, their gradients and
+/// their update, of which products read a copy in this type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// The upper 16 bits of an f32, rounded to nearest, for tensor cores.
+    Bf16,
+}
+
+impl Precision {
+    /// Bytes of an element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Precision::F32 => size_of::<f32>(),
+            Precision::Bf16 => size_of::<Bf16>(),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Precision, &'static str> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            "bf16" => Ok(Precision::Bf16),
+            _ => Err("expected f32 or bf16"),
+        }
+    }
+}
+
+/// An element of [`Precision::Bf16`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bf16(pub u16);
 
 /// Threads of a block of kernels that compute each element by itself.
 pub const THREADS: u32 = 256;
@@ -99,8 +149,8 @@ pub use device::{Element, Pack, first_element};
 
 #[cfg(target_arch = "nvptx64")]
 mod device {
-    use super::THREADS;
-    use crate::arch::{F32x4, block_x, thread};
+    use super::{Bf16, THREADS};
+    use crate::arch::{F32x4, U32x2, bf16_pair, block_x, thread};
 
     /// The first element of this thread, in packs of `width`.
     #[inline(always)]
@@ -110,6 +160,8 @@ mod device {
 
     /// A type of tensors in device memory.
     pub trait Element: Copy {
+        /// The nearest number of this type; of two that are as near, the even one.
+        fn round(value: f32) -> f32;
         /// Reads one.
         ///
         /// # Safety
@@ -130,9 +182,24 @@ mod device {
         /// # Safety
         /// `to` points to four elements and is aligned to the four.
         unsafe fn store4(to: *mut Self, value: F32x4);
+        /// Reads eight neighbours.
+        ///
+        /// # Safety
+        /// `from` points to eight elements and is aligned to 16 bytes.
+        unsafe fn load8(from: *const Self) -> [F32x4; 2];
+        /// Rounds and writes eight neighbours.
+        ///
+        /// # Safety
+        /// `to` points to eight elements and is aligned to 16 bytes.
+        unsafe fn store8(to: *mut Self, value: [f32; 8]);
     }
 
     impl Element for f32 {
+        #[inline(always)]
+        fn round(value: f32) -> f32 {
+            value
+        }
+
         #[inline(always)]
         unsafe fn load(from: *const f32) -> f32 {
             // SAFETY: the caller's contract.
@@ -155,6 +222,80 @@ mod device {
         unsafe fn store4(to: *mut f32, value: F32x4) {
             // SAFETY: the caller's contract.
             unsafe { value.store(to) }
+        }
+
+        #[inline(always)]
+        unsafe fn load8(from: *const f32) -> [F32x4; 2] {
+            // SAFETY: the caller's contract.
+            unsafe { [F32x4::load(from), F32x4::load(from.add(4))] }
+        }
+
+        #[inline(always)]
+        unsafe fn store8(to: *mut f32, [a, b, c, d, e, f, g, h]: [f32; 8]) {
+            // SAFETY: the caller's contract.
+            unsafe {
+                F32x4::new(a, b, c, d).store(to);
+                F32x4::new(e, f, g, h).store(to.add(4));
+            }
+        }
+    }
+
+    /// The element in the lower half of a word, and that in the upper one.
+    #[inline(always)]
+    fn halves(pair: u32) -> [f32; 2] {
+        [f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000)]
+    }
+
+    impl Element for Bf16 {
+        #[inline(always)]
+        fn round(value: f32) -> f32 {
+            halves(bf16_pair(value, 0.0))[0]
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const Bf16) -> f32 {
+            // SAFETY: the caller's contract.
+            halves(u32::from(unsafe { (*from).0 }))[0]
+        }
+
+        #[inline(always)]
+        unsafe fn load4(from: *const Bf16) -> F32x4 {
+            // SAFETY: the caller's contract.
+            let U32x2 { x, y } = unsafe { U32x2::load(from.cast()) };
+            let ([x, y], [z, w]) = (halves(x), halves(y));
+            F32x4::new(x, y, z, w)
+        }
+
+        #[inline(always)]
+        unsafe fn store(to: *mut Bf16, value: f32) {
+            // SAFETY: the caller's contract.
+            unsafe { *to = Bf16(bf16_pair(value, 0.0) as u16) }
+        }
+
+        #[inline(always)]
+        unsafe fn store4(to: *mut Bf16, value: F32x4) {
+            let pairs = U32x2 { x: bf16_pair(value.x, value.y), y: bf16_pair(value.z, value.w) };
+            // SAFETY: the caller's contract.
+            unsafe { pairs.store(to.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn load8(from: *const Bf16) -> [F32x4; 2] {
+            // Read as four floats, because a pack is 16 bytes.
+            // SAFETY: the caller's contract.
+            let pairs = unsafe { F32x4::load(from.cast()) };
+            let four = |low: f32, high: f32| {
+                let ([x, y], [z, w]) = (halves(low.to_bits()), halves(high.to_bits()));
+                F32x4::new(x, y, z, w)
+            };
+            [four(pairs.x, pairs.y), four(pairs.z, pairs.w)]
+        }
+
+        #[inline(always)]
+        unsafe fn store8(to: *mut Bf16, [a, b, c, d, e, f, g, h]: [f32; 8]) {
+            let pair = |low, high| f32::from_bits(bf16_pair(low, high));
+            // SAFETY: the caller's contract.
+            unsafe { F32x4::new(pair(a, b), pair(c, d), pair(e, f), pair(g, h)).store(to.cast()) }
         }
     }
 

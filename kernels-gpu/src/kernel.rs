@@ -1,5 +1,7 @@
 //! What a kernel's declaration says to both sides.
 
+use crate::element::Precision;
+
 /// A kernel as its launcher sees it. Blocks are one-dimensional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
@@ -67,11 +69,68 @@ impl Parameter {
     }
 }
 
+/// A kernel over tensors of activations, with an entry for each type that their elements may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernels {
+    /// The entry for f32.
+    pub f32: Kernel,
+    /// The entry for bf16: its name ends with `_bf16`.
+    pub bf16: Kernel,
+}
+
+impl Kernels {
+    /// The entry for elements of a precision.
+    pub const fn of(&self, precision: Precision) -> &Kernel {
+        match precision {
+            Precision::F32 => &self.f32,
+            Precision::Bf16 => &self.bf16,
+        }
+    }
+}
+
 /// Declares a kernel once: `[limits] CONST: fn entry(parameters) { body }`.
 ///
-/// Both sides get the constant; the GPU also gets the entry. The body is in an `unsafe` block whose
+/// Both sides get the constant, a [`Kernel`]; the GPU also gets the entry. The body is in an `unsafe` block whose
 /// reason is the `# Safety` section above the declaration.
+///
+/// `fn entry<E>(parameters) { body }` declares [`Kernels`]: one entry in which `E` is f32, and `entry_bf16`.
 macro_rules! kernel {
+    (
+        $(#[$doc:meta])*
+        [$($limit:ident = $value:expr),* $(,)?]
+        $declaration:ident: fn $entry:ident<$element:ident>($($parameter:ident: $type:ty),* $(,)?) $body:block
+    ) => {
+        $(#[$doc])*
+        pub const $declaration: $crate::Kernels = $crate::Kernels {
+            f32: kernel! {
+                @entry stringify!($entry), $element = f32,
+                [$($limit = $value),*] ($($parameter: $type),*) $body
+            },
+            bf16: kernel! {
+                @entry concat!(stringify!($entry), "_bf16"), $element = $crate::element::Bf16,
+                [$($limit = $value),*] ($($parameter: $type),*) $body
+            },
+        };
+    };
+    (
+        @entry $name:expr, $element:ident = $of:ty,
+        [$($limit:ident = $value:expr),*] ($($parameter:ident: $type:ty),*) $body:block
+    ) => {{
+        type $element = $of;
+
+        #[cfg(target_arch = "nvptx64")]
+        #[unsafe(export_name = $name)]
+        unsafe extern "ptx-kernel" fn entry($($parameter: $type),*) {
+            // SAFETY: the kernel's own contract, which its launcher keeps.
+            unsafe { $body }
+        }
+
+        $crate::Kernel {
+            name: $name,
+            parameters: &[$($crate::Parameter::of::<$type>(stringify!($parameter))),*],
+            $($limit: $value,)*
+        }
+    }};
     (
         $(#[$doc:meta])*
         [$($limit:ident = $value:expr),* $(,)?]

@@ -9,36 +9,29 @@
 //! over the maps of one pixel, those of joined towers side by side. Sums are in ascending order of maps. The gradient
 //! computes `s` again: reading it would cost as much memory traffic as reading `x`.
 //! # Thread mapping
-//! A warp owns [`chunk`] maps of one pixel, usually all of them; lane `l` the maps `l`, `l + 32`, ..., so that loads and
-//! stores are coalesced. Warps share nothing, so a warp waits for nobody but itself: phases are separated by
-//! `bar.warp.sync`, which warps without work reach as well. A group of joined towers is a row of the grid.
+//! Windows of five maps, where packs allow it ([`PACK`]): a thread owns [`PACK`] neighbouring maps of a pixel, and reads
+//! what its windows reach on either side from the first cache. Any other window: a thread owns one map. Neighbouring
+//! threads own neighbouring maps. A group of joined towers is a row of the grid.
 //! # Shared memory
-//! Per warp a row of [`ROW`] floats: the chunk's `x` and what windows reach on either side, zeros beyond the maps. The
-//! gradient has three: `x` with two halves of a window on either side, `t` with one, and `dy[i] * s[i]^-beta`.
+//! None.
 //! # Cost
-//! Forward: `x` read once, `y` written once, and `size + 2` accesses of shared memory a float. Gradient: `x` and `dy` read
-//! once, `dx` written once, `2 * size + 6` accesses of shared memory. Halos are read again only where a pixel's maps
-//! need several chunks. With beta 0.75 two special-function instructions a float, otherwise too.
+//! Forward: `x` read and `y` written once in memory, twice `x` from the first cache, 5 multiply-adds and two
+//! special-function instructions an element (beta 0.75). Gradient: `x` and `dy` read and `dx` written once, twice both
+//! from the first cache; `s` and `t` of 12 maps for 8 results.
+//! Other windows: `size` loads an element forward, `size^2` for the gradient.
 //! # Tried
-//! Nothing else yet. Running sums along the maps would save additions, but lose digits.
+//! A warp with the maps of a pixel in shared memory, `size + 2` accesses of it an element, was limited by instructions:
+//! on an H100, 967 GB/s forward and 884 backward for 48 maps a tower, where two thirds of the lanes had work.
 
 use crate::Argument;
-use crate::element::{Divisor, Offsets};
+use crate::element::{Divisor, Offsets, THREADS};
 use crate::geometry::ceil_div;
 use crate::kernel::Kind;
 
-/// Threads of a block.
-pub const THREADS: u32 = 256;
-/// Floats of a row of shared memory.
-pub const ROW: u32 = 320;
-/// Dynamic shared memory of a block of the forward pass.
-pub const FORWARD_BYTES: u32 = N_WARPS * ROW * 4;
-/// Dynamic shared memory of a block of the gradient.
-pub const BACKWARD_BYTES: u32 = 3 * FORWARD_BYTES;
-/// The largest half of a window.
-pub const MAX_HALF: u32 = (ROW - 32) / 4;
-
-const N_WARPS: u32 = THREADS / 32;
+/// Neighbouring maps of a thread, where maps and places are multiples of it and [`Shape::half`] is [`PACK_HALF`].
+pub const PACK: u32 = 8;
+/// Maps on either side of the windows that packs are for.
+pub const PACK_HALF: u32 = 2;
 
 /// The shape of a group of joined towers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,14 +41,14 @@ pub struct Shape {
     pub channels: u32,
     /// Towers of a group.
     pub joined: u32,
-    /// Maps on either side of a window's middle, at most [`MAX_HALF`].
+    /// Maps on either side of a window's middle.
     pub half: u32,
-    /// Maps of a warp: [`chunk`] of the group's maps.
-    pub chunk: u32,
-    /// Pixels times chunks: the warps that have work.
-    pub items: u32,
-    /// Divides by the chunks of a pixel.
-    pub by_chunks: Divisor,
+    /// Neighbouring maps of a thread: [`PACK`] or 1.
+    pub pack: u32,
+    /// Packs of the group's pixels: the threads that have work.
+    pub packs: u32,
+    /// Divides by the packs of a pixel.
+    pub by_packs: Divisor,
     /// Added to the sum.
     pub k: f32,
     /// Factor of the sum.
@@ -68,194 +61,45 @@ impl Argument for Shape {
     const KIND: Kind = Kind::Struct;
 }
 
-/// How many of a pixel's maps a warp takes: as many as fit into a row of shared memory with what the gradient's windows
-/// reach, in equal parts.
-pub const fn chunk(maps: u32, half: u32) -> u32 {
-    ceil_div(maps, ceil_div(maps, ROW - 4 * half))
-}
-
-/// The grid for `items` warps and this many groups of joined towers.
-pub const fn grid(items: u32, groups: u32) -> [u32; 3] {
-    [ceil_div(items, N_WARPS), groups, 1]
+/// The grid for `packs` threads and this many groups of joined towers.
+pub const fn grid(packs: u32, groups: u32) -> [u32; 3] {
+    [ceil_div(packs, THREADS), groups, 1]
 }
 
 kernel! {
-    /// Normalises. Grid: [`grid`]; block: [`THREADS`]; dynamic shared memory: [`FORWARD_BYTES`].
+    /// Normalises. Grid: [`grid`]; block: [`THREADS`].
     ///
     /// # Safety
     /// - For each tower of each group `input + input_at` and `output + output_at` are device pointers to
-    ///   `channels` floats for each pixel; an output overlaps no other operand.
-    /// - `shape.chunk` and `shape.items` are as [`chunk`] says, `shape.half` is at most [`MAX_HALF`].
-    /// - Launched with exactly this grid, block and shared memory.
-    [threads = THREADS, min_blocks = 1, shared_bytes = FORWARD_BYTES]
-    FORWARD: fn lrn_forward(
-        input: *const f32,
-        input_at: Offsets,
-        output: *mut f32,
-        output_at: Offsets,
-        shape: Shape,
-    ) {
-        device::forward::<f32>(input, input_at, output, output_at, shape);
-    }
-}
-
-kernel! {
-    /// Gradient. Grid: [`grid`]; block: [`THREADS`]; dynamic shared memory: [`BACKWARD_BYTES`].
-    ///
-    /// # Safety
-    /// - For each tower of each group `saved + saved_at`, `d_output + d_output_at` and `d_input + d_input_at` are device
-    ///   pointers to `channels` floats for each pixel; a `d_input` overlaps no other operand.
-    /// - `shape.chunk` and `shape.items` are as [`chunk`] says, `shape.half` is at most [`MAX_HALF`].
-    /// - Launched with exactly this grid, block and shared memory.
-    [threads = THREADS, min_blocks = 1, shared_bytes = BACKWARD_BYTES]
-    BACKWARD: fn lrn_backward(
-        saved: *const f32,
-        saved_at: Offsets,
-        d_output: *const f32,
-        d_output_at: Offsets,
-        d_input: *mut f32,
-        d_input_at: Offsets,
-        shape: Shape,
-    ) {
-        device::backward::<f32>(saved, saved_at, d_output, d_output_at, d_input, d_input_at, shape);
-    }
-}
-
-#[cfg(target_arch = "nvptx64")]
-mod device {
-    use super::{N_WARPS, ROW, Shape};
-    use crate::arch::{block_x, block_y, converge, fma, rcp_approx, shared_base, shared_load, shared_store, thread};
-    use crate::element::{Element, Offsets};
-    use crate::math::inverse_power;
-
-    /// What a warp works on.
-    #[derive(Clone, Copy)]
-    struct Item {
-        shape: Shape,
-        /// The group's first tower.
-        tower: u32,
-        pixel: u32,
-        /// The first of its maps.
-        first: u32,
-        /// Its maps; none where there is no work left.
-        len: u32,
-        lane: u32,
-        /// The address of its shared memory.
-        shared: u32,
-    }
-
-    impl Item {
-        #[inline(always)]
-        fn of_warp(shape: Shape, rows: u32) -> Item {
-            let (warp, lane) = (thread() / 32, thread() % 32);
-            let item = block_x() * N_WARPS + warp;
-            let (pixel, chunk) = shape.by_chunks.divide(item);
-            let first = chunk * shape.chunk;
-            let left = shape.channels * shape.joined - first;
-            let len = if left < shape.chunk { left } else { shape.chunk };
-            Item {
-                shape,
-                tower: block_y() * shape.joined,
-                pixel,
-                first,
-                len: if item < shape.items { len } else { 0 },
-                lane,
-                shared: shared_base() + warp * rows * ROW * 4,
-            }
-        }
-
-        /// Calls `f` for this lane's share of `0..len`, with `reach` more at either end; 0 is the first of those.
-        #[inline(always)]
-        fn each(&self, reach: u32, mut f: impl FnMut(u32)) {
-            let len = if self.len > 0 { self.len + 2 * reach } else { 0 };
-            let mut j = self.lane;
-            while j < len {
-                f(j);
-                j += 32;
-            }
-        }
-
-        /// Whether there is a map `j - reach` of the chunk. Before the first one it wraps around, and is beyond the last.
-        #[inline(always)]
-        fn holds(&self, j: u32, reach: u32) -> bool {
-            (self.first + j).wrapping_sub(reach) < self.shape.channels * self.shape.joined
-        }
-
-        /// The element of map `j - reach` of the chunk, where it [`holds`](Item::holds) one.
-        #[inline(always)]
-        fn element(&self, at: Offsets, j: u32, reach: u32) -> usize {
-            let (map, channels) = (self.first + j - reach, self.shape.channels);
-            let tower = u32::from(map >= channels) + u32::from(map >= 2 * channels) + u32::from(map >= 3 * channels);
-            let place = self.pixel * channels + map - tower * channels;
-            at.of(self.tower + tower) as usize + place as usize
-        }
-
-        /// Reads map `j - reach` of the chunk, or 0 where it holds none.
-        ///
-        /// # Safety
-        /// `from` and `at` are an operand of the kernel.
-        #[inline(always)]
-        unsafe fn load<E: Element>(&self, from: *const E, at: Offsets, j: u32, reach: u32) -> f32 {
-            // SAFETY: the map is one of the pixel's.
-            if self.holds(j, reach) { unsafe { E::load(from.add(self.element(at, j, reach))) } } else { 0.0 }
-        }
-
-        /// `s` of the map whose window begins at `address`.
-        ///
-        /// # Safety
-        /// The window's floats are written.
-        #[inline(always)]
-        unsafe fn bracket(&self, address: u32) -> f32 {
-            // SAFETY: the caller's contract.
-            let sum = unsafe { self.window(address, |sum, x| fma(x, x, sum)) };
-            fma(self.shape.alpha, sum, self.shape.k)
-        }
-
-        /// Adds up a window's floats.
-        ///
-        /// # Safety
-        /// The window's floats are written.
-        #[inline(always)]
-        unsafe fn window(&self, address: u32, add: impl Fn(f32, f32) -> f32) -> f32 {
-            let mut sum = 0.0;
-            let mut i = 0;
-            while i <= 2 * self.shape.half {
-                // SAFETY: the caller's contract.
-                sum = add(sum, unsafe { shared_load(address + i * 4) });
-                i += 1;
-            }
-            sum
-        }
-    }
-
-    /// # Safety
-    /// The kernel's contract.
-    #[inline(always)]
-    pub(super) unsafe fn forward<E: Element>(
+    ///   `channels` elements for each pixel; an output overlaps no other operand.
+    /// - `shape.pack` is 1; or [`PACK`], and `half` is [`PACK_HALF`], and pointers and channels are multiples of it.
+    /// - Launched with exactly this grid and block.
+    [threads = THREADS, min_blocks = 1, shared_bytes = 0]
+    FORWARD: fn lrn_forward<E>(
         input: *const E,
         input_at: Offsets,
         output: *mut E,
         output_at: Offsets,
         shape: Shape,
     ) {
-        let item = Item::of_warp(shape, 1);
-        let (half, xs) = (shape.half, item.shared);
-        // SAFETY: elements are those of the pixel's maps; a row holds the chunk with two halves, each lane writes floats of
-        // its own, and what it reads of others was written before `converge`, which all lanes reach.
-        unsafe {
-            item.each(half, |j| shared_store(xs + j * 4, item.load(input, input_at, j, half)));
-            converge();
-            item.each(0, |j| {
-                let y = shared_load(xs + (j + half) * 4) * inverse_power(item.bracket(xs + j * 4), shape.beta);
-                E::store(output.add(item.element(output_at, j, 0)), y);
-            });
+        if shape.pack == PACK {
+            device::forward_pack::<E>(input, input_at, output, output_at, shape);
+        } else {
+            device::forward_each::<E>(input, input_at, output, output_at, shape);
         }
     }
+}
 
+kernel! {
+    /// Gradient. Grid: [`grid`]; block: [`THREADS`].
+    ///
     /// # Safety
-    /// The kernel's contract.
-    #[inline(always)]
-    pub(super) unsafe fn backward<E: Element>(
+    /// - For each tower of each group `saved + saved_at`, `d_output + d_output_at` and `d_input + d_input_at` are device
+    ///   pointers to `channels` elements for each pixel; a `d_input` overlaps no other operand.
+    /// - `shape.pack` is 1; or [`PACK`], and `half` is [`PACK_HALF`], and pointers and channels are multiples of it.
+    /// - Launched with exactly this grid and block.
+    [threads = THREADS, min_blocks = 1, shared_bytes = 0]
+    BACKWARD: fn lrn_backward<E>(
         saved: *const E,
         saved_at: Offsets,
         d_output: *const E,
@@ -264,35 +108,237 @@ mod device {
         d_input_at: Offsets,
         shape: Shape,
     ) {
-        let item = Item::of_warp(shape, 3);
-        let half = shape.half;
-        let (xs, ts, ds) = (item.shared, item.shared + ROW * 4, item.shared + 2 * ROW * 4);
-        let factor = 2.0 * shape.alpha * shape.beta;
-        // SAFETY: as in `forward`; the row of `x` holds the chunk with four halves, that of `t` with two.
-        unsafe {
-            item.each(2 * half, |j| shared_store(xs + j * 4, item.load(saved, saved_at, j, 2 * half)));
-            converge();
-            item.each(half, |j| {
-                // Beyond the maps `dy` counts as 0, and so does `t`, even where `s` is 0.
-                let mut t = 0.0;
-                if item.holds(j, half) {
-                    let s = item.bracket(xs + j * 4);
-                    let product = item.load(d_output, d_output_at, j, half) * inverse_power(s, shape.beta);
-                    t = product * shared_load(xs + (j + half) * 4) * rcp_approx(s);
-                    let own = j.wrapping_sub(half);
-                    if own < item.len {
-                        shared_store(ds + own * 4, product);
-                    }
+        if shape.pack == PACK {
+            device::backward_pack::<E>(saved, saved_at, d_output, d_output_at, d_input, d_input_at, shape);
+        } else {
+            device::backward_each::<E>(saved, saved_at, d_output, d_output_at, d_input, d_input_at, shape);
+        }
+    }
+}
+
+#[cfg(target_arch = "nvptx64")]
+mod device {
+    use super::{PACK, PACK_HALF, Shape};
+    use crate::arch::{F32x4, block_x, block_y, fma, rcp_approx, thread};
+    use crate::element::{Element, Offsets, THREADS};
+    use crate::math::inverse_power;
+
+    /// A pixel of a group.
+    #[derive(Clone, Copy)]
+    struct Pixel<'a> {
+        shape: &'a Shape,
+        /// The group's first tower.
+        tower: u32,
+        pixel: u32,
+    }
+
+    impl Pixel<'_> {
+        /// The pixel of this thread, and the first of its maps; none where there is no work left.
+        #[inline(always)]
+        fn of_thread(shape: &Shape) -> Option<(Pixel<'_>, u32)> {
+            let i = block_x() * THREADS + thread();
+            let (pixel, pack) = shape.by_packs.divide(i);
+            let tower = block_y() * shape.joined;
+            if i < shape.packs { Some((Pixel { shape, tower, pixel }, pack * shape.pack)) } else { None }
+        }
+
+        /// Whether there is a map; before the first one its number wraps around.
+        #[inline(always)]
+        fn holds(&self, map: u32) -> bool {
+            map < self.shape.channels * self.shape.joined
+        }
+
+        /// The element of a map.
+        #[inline(always)]
+        fn element(&self, at: Offsets, map: u32) -> usize {
+            let channels = self.shape.channels;
+            let tower = u32::from(map >= channels) + u32::from(map >= 2 * channels) + u32::from(map >= 3 * channels);
+            let place = self.pixel * channels + map - tower * channels;
+            at.of(self.tower + tower) as usize + place as usize
+        }
+
+        /// Reads a map, or 0 where there is none.
+        ///
+        /// # Safety
+        /// `from` and `at` are an operand of the kernel.
+        #[inline(always)]
+        unsafe fn load<E: Element>(&self, from: *const E, at: Offsets, map: u32) -> f32 {
+            // SAFETY: the map is one of the pixel's.
+            if self.holds(map) { unsafe { E::load(from.add(self.element(at, map))) } } else { 0.0 }
+        }
+
+        /// Reads a pack, and four maps on either side: zeros where there are none.
+        ///
+        /// # Safety
+        /// As [`Pixel::load`]; `map` is the first of a pack.
+        #[inline(always)]
+        unsafe fn load_around<E: Element>(&self, from: *const E, at: Offsets, map: u32) -> [f32; 16] {
+            let four = |map: u32| {
+                // SAFETY: four maps of one tower, aligned to the four.
+                if self.holds(map) { unsafe { E::load4(from.add(self.element(at, map))) } } else { F32x4::splat(0.0) }
+            };
+            // SAFETY: the pack is inside.
+            let [low, high] = unsafe { E::load8(from.add(self.element(at, map))) };
+            let (before, after) = (four(map.wrapping_sub(4)), four(map + PACK));
+            [
+                before.x, before.y, before.z, before.w, low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w,
+                after.x, after.y, after.z, after.w,
+            ]
+        }
+
+        /// `s` of a map.
+        ///
+        /// # Safety
+        /// As [`Pixel::load`].
+        #[inline(always)]
+        unsafe fn bracket<E: Element>(&self, from: *const E, at: Offsets, map: u32) -> f32 {
+            let Shape { half, alpha, k, .. } = *self.shape;
+            let mut sum = 0.0;
+            let mut i = 0;
+            while i <= 2 * half {
+                // SAFETY: the caller's contract.
+                let x = unsafe { self.load(from, at, (map + i).wrapping_sub(half)) };
+                sum = fma(x, x, sum);
+                i += 1;
+            }
+            fma(alpha, sum, k)
+        }
+    }
+
+    /// The sum of the five around place `i` of a pack with its neighbours.
+    macro_rules! window {
+        ($add:expr, $values:ident, $i:expr) => {{
+            const FIRST: usize = $i - PACK_HALF as usize;
+            let add = $add;
+            add(
+                add(add(add(add(0.0, $values[FIRST]), $values[FIRST + 1]), $values[FIRST + 2]), $values[FIRST + 3]),
+                $values[FIRST + 4],
+            )
+        }};
+    }
+
+    /// # Safety
+    /// The kernel's contract, for packs.
+    #[inline(always)]
+    pub(super) unsafe fn forward_pack<E: Element>(
+        input: *const E,
+        input_at: Offsets,
+        output: *mut E,
+        output_at: Offsets,
+        shape: Shape,
+    ) {
+        if let Some((pixel, map)) = Pixel::of_thread(&shape) {
+            // SAFETY: elements are those of the pixel's maps; those that are written are this thread's.
+            unsafe {
+                let x = pixel.load_around(input, input_at, map);
+                let mut y = [0.0; PACK as usize];
+                unroll!(I in 8 {
+                    let s = fma(shape.alpha, window!(|sum: f32, x: f32| fma(x, x, sum), x, I + 4), shape.k);
+                    y[I] = x[I + 4] * inverse_power(s, shape.beta);
+                });
+                E::store8(output.add(pixel.element(output_at, map)), y);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The kernel's contract, for single maps.
+    #[inline(always)]
+    pub(super) unsafe fn forward_each<E: Element>(
+        input: *const E,
+        input_at: Offsets,
+        output: *mut E,
+        output_at: Offsets,
+        shape: Shape,
+    ) {
+        if let Some((pixel, map)) = Pixel::of_thread(&shape) {
+            // SAFETY: as in `forward_pack`.
+            unsafe {
+                let s = pixel.bracket(input, input_at, map);
+                let y = pixel.load(input, input_at, map) * inverse_power(s, shape.beta);
+                E::store(output.add(pixel.element(output_at, map)), y);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The kernel's contract, for packs.
+    #[inline(always)]
+    pub(super) unsafe fn backward_pack<E: Element>(
+        saved: *const E,
+        saved_at: Offsets,
+        d_output: *const E,
+        d_output_at: Offsets,
+        d_input: *mut E,
+        d_input_at: Offsets,
+        shape: Shape,
+    ) {
+        if let Some((pixel, map)) = Pixel::of_thread(&shape) {
+            let factor = 2.0 * shape.alpha * shape.beta;
+            // SAFETY: elements are those of the pixel's maps; those that are written are this thread's.
+            unsafe {
+                let x = pixel.load_around(saved, saved_at, map);
+                let dy = pixel.load_around(d_output, d_output_at, map);
+                // Of the pack and two maps on either side, from place 2 on.
+                let (mut t, mut product) = ([0.0; 16], [0.0; 16]);
+                macro_rules! term {
+                    ($($i:literal)*) => {$({
+                        let s = fma(shape.alpha, window!(|sum: f32, x: f32| fma(x, x, sum), x, $i), shape.k);
+                        product[$i] = dy[$i] * inverse_power(s, shape.beta);
+                        t[$i] = product[$i] * x[$i] * rcp_approx(s);
+                    })*};
                 }
-                shared_store(ts + j * 4, t);
-            });
-            converge();
-            item.each(0, |j| {
-                let sum = item.window(ts + j * 4, |sum, t| sum + t);
-                let x = shared_load(xs + (j + 2 * half) * 4);
-                let dx = fma(-factor * x, sum, shared_load(ds + j * 4));
-                E::store(d_input.add(item.element(d_input_at, j, 0)), dx);
-            });
+                term!(4 5 6 7 8 9 10 11);
+                // Beyond the maps `dy` counts as 0, and so does `t`, even where `s` is 0.
+                if pixel.holds(map.wrapping_sub(1)) {
+                    term!(2 3);
+                }
+                if pixel.holds(map + PACK) {
+                    term!(12 13);
+                }
+                let mut dx = [0.0; PACK as usize];
+                unroll!(I in 8 {
+                    let sum = window!(|sum: f32, t: f32| sum + t, t, I + 4);
+                    dx[I] = fma(-factor * x[I + 4], sum, product[I + 4]);
+                });
+                E::store8(d_input.add(pixel.element(d_input_at, map)), dx);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The kernel's contract, for single maps.
+    #[inline(always)]
+    pub(super) unsafe fn backward_each<E: Element>(
+        saved: *const E,
+        saved_at: Offsets,
+        d_output: *const E,
+        d_output_at: Offsets,
+        d_input: *mut E,
+        d_input_at: Offsets,
+        shape: Shape,
+    ) {
+        if let Some((pixel, map)) = Pixel::of_thread(&shape) {
+            let factor = 2.0 * shape.alpha * shape.beta;
+            let (mut sum, mut own) = (0.0, 0.0);
+            let mut i = 0;
+            // SAFETY: as in `backward_pack`.
+            unsafe {
+                while i <= 2 * shape.half {
+                    let j = (map + i).wrapping_sub(shape.half);
+                    if pixel.holds(j) {
+                        let s = pixel.bracket(saved, saved_at, j);
+                        let product = pixel.load(d_output, d_output_at, j) * inverse_power(s, shape.beta);
+                        sum += product * pixel.load(saved, saved_at, j) * rcp_approx(s);
+                        if i == shape.half {
+                            own = product;
+                        }
+                    }
+                    i += 1;
+                }
+                let dx = fma(-factor * pixel.load(saved, saved_at, map), sum, own);
+                E::store(d_input.add(pixel.element(d_input_at, map)), dx);
+            }
         }
     }
 }
@@ -302,15 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_cover_the_maps_and_fit_into_a_row() {
-        for maps in 1..2000 {
-            for half in [0, 1, 2, 7, MAX_HALF] {
-                let chunk = chunk(maps, half);
-                let chunks = ceil_div(maps, chunk);
-                assert!(chunk >= 1 && chunk + 4 * half <= ROW, "{maps} maps, {half}");
-                assert!(chunks * chunk >= maps && (chunks - 1) * chunk < maps, "{maps} maps, {half}");
-            }
-        }
-        assert_eq!(chunk(256, 2), 256);
+    fn the_grid_covers_the_packs() {
+        assert_eq!(grid(257, 2), [2, 2, 1]);
     }
 }

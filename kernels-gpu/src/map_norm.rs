@@ -57,19 +57,19 @@ impl Argument for Shape {
 }
 
 kernel! {
-    /// Normalises `n` floats of each tower. Grid: [`crate::element::grid`]; block: [`THREADS`].
+    /// Normalises `n` elements of each tower. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - For each tower of the grid `input + input_at` and `output + output_at` are device pointers to `n` floats, whole
+    /// - For each tower of the grid `input + input_at` and `output + output_at` are device pointers to `n` elements, whole
     ///   images; an output overlaps no other operand.
     /// - The shape's divisors are those of its extents; `half` is below 2^30.
-    /// - `shape.pack` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - `shape.pack` is 1; or 4, and pointers and channels are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    FORWARD: fn map_norm_forward(
-        input: *const f32,
+    FORWARD: fn map_norm_forward<E>(
+        input: *const E,
         input_at: Offsets,
-        output: *mut f32,
+        output: *mut E,
         output_at: Offsets,
         shape: Shape,
         n: u32,
@@ -77,31 +77,31 @@ kernel! {
         let tower = crate::arch::block_y();
         let (input, output) = (input.add(input_at.of(tower) as usize), output.add(output_at.of(tower) as usize));
         if shape.pack == 4 {
-            device::forward::<crate::arch::F32x4, f32>(input, output, shape, n);
+            device::forward::<crate::arch::F32x4, E>(input, output, shape, n);
         } else {
-            device::forward::<f32, f32>(input, output, shape, n);
+            device::forward::<f32, E>(input, output, shape, n);
         }
     }
 }
 
 kernel! {
-    /// The first half of the gradient of `n` floats of each tower: `terms[q] = t[q]`, `d_input[p] = dy[p] * s[p]^-beta`.
+    /// The first half of the gradient of `n` elements of each tower: `terms[q] = t[q]`, `d_input[p] = dy[p] * s[p]^-beta`.
     /// Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
     /// - For each tower of the grid `saved + saved_at`, `d_output + d_output_at` and `d_input + d_input_at` are device
-    ///   pointers to `n` floats, whole images, and `terms` to `n` floats for all towers together; `terms` and `d_input`
+    ///   pointers to `n` elements, whole images, and `terms` to `n` floats for all towers together; `terms` and `d_input`
     ///   overlap no other operand.
     /// - The shape's divisors are those of its extents; `half` is below 2^30.
-    /// - `shape.pack` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - `shape.pack` is 1; or 4, and pointers and channels are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    TERMS: fn map_norm_terms(
-        saved: *const f32,
+    TERMS: fn map_norm_terms<E>(
+        saved: *const E,
         saved_at: Offsets,
-        d_output: *const f32,
+        d_output: *const E,
         d_output_at: Offsets,
-        d_input: *mut f32,
+        d_input: *mut E,
         d_input_at: Offsets,
         terms: *mut f32,
         shape: Shape,
@@ -113,9 +113,9 @@ kernel! {
             (d_output.add(d_output_at.of(tower) as usize), d_input.add(d_input_at.of(tower) as usize));
         let terms = terms.add(tower as usize * n as usize);
         if shape.pack == 4 {
-            device::terms::<crate::arch::F32x4, f32>(saved, d_output, d_input, terms, shape, n);
+            device::terms::<crate::arch::F32x4, E>(saved, d_output, d_input, terms, shape, n);
         } else {
-            device::terms::<f32, f32>(saved, d_output, d_input, terms, shape, n);
+            device::terms::<f32, E>(saved, d_output, d_input, terms, shape, n);
         }
     }
 }
@@ -126,10 +126,10 @@ kernel! {
     /// # Safety
     /// As [`TERMS`], which has written `terms` and `d_input`.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    BACKWARD: fn map_norm_backward(
-        saved: *const f32,
+    BACKWARD: fn map_norm_backward<E>(
+        saved: *const E,
         saved_at: Offsets,
-        d_input: *mut f32,
+        d_input: *mut E,
         d_input_at: Offsets,
         terms: *const f32,
         shape: Shape,
@@ -139,9 +139,9 @@ kernel! {
         let (saved, d_input) = (saved.add(saved_at.of(tower) as usize), d_input.add(d_input_at.of(tower) as usize));
         let terms = terms.add(tower as usize * n as usize);
         if shape.pack == 4 {
-            device::backward::<crate::arch::F32x4, f32>(saved, d_input, terms, shape, n);
+            device::backward::<crate::arch::F32x4, E>(saved, d_input, terms, shape, n);
         } else {
-            device::backward::<f32, f32>(saved, d_input, terms, shape, n);
+            device::backward::<f32, E>(saved, d_input, terms, shape, n);
         }
     }
 }

@@ -13,18 +13,23 @@
 //! # Thread mapping
 //! A thread owns one pack (four neighbouring maps with 16-byte accesses, or one) of an output pixel, or, for the
 //! gradient, of an input pixel. Neighbouring threads own neighbouring maps. Tower `t` is row `t` of the grid.
+//! The gradient of the paper's windows, three pixels at a stride of two, has a kernel of its own: a thread owns a pack
+//! of a cell of 2 x 2 inputs, reads the 5 x 5 inputs of the four windows that touch it, once, and compares in
+//! registers. Rows and columns beyond the border are those at the border again, which changes no maximum.
 //! # Shared memory
 //! None: neighbouring windows meet in the first cache.
 //! # Cost
 //! Forward: each input read once from memory and `(size / stride)^2` times from caches, each output written once.
 //! Gradient: inputs and `dy` read once from memory, `dx` written once; from the first cache `size^2` inputs for each of
-//! about `(size / stride)^2` windows: 20 an input for 3x3 windows at stride 2.
+//! about `(size / stride)^2` windows: 20 an input for 3x3 windows at stride 2, where the kernel of cells needs 6.25 and
+//! 18 comparisons.
 //! # Tried
-//! `min_blocks` says 4 for the gradient: without a number ptxas 13 aims at 40 registers and spills.
-//! Not tried: finding each window's maximum once, in shared memory, would read 2.25 inputs instead of 20.
+//! `min_blocks` says 4 for the general gradient: without a number ptxas 13 aims at 40 registers and spills.
+//! On an H100 the general gradient of 3x3 windows at stride 2 reached 650 to 810 GB/s in f32.
 
 use crate::Argument;
 use crate::element::{Divisor, Offsets, THREADS};
+use crate::geometry::ceil_div;
 use crate::kernel::Kind;
 
 /// Extents of one tower.
@@ -65,16 +70,16 @@ kernel! {
     /// Pools each tower to `n` elements. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - For each tower of the grid `output + output_at` is a device pointer to `n` floats, whole images, and
+    /// - For each tower of the grid `output + output_at` is a device pointer to `n` elements, whole images, and
     ///   `input + input_at` to as many images; an output overlaps no other operand.
     /// - `shape` has no extent of 0, every window begins inside the input, and its divisors are those of outputs.
-    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    FORWARD: fn pool_forward(
-        input: *const f32,
+    FORWARD: fn pool_forward<E>(
+        input: *const E,
         input_at: Offsets,
-        output: *mut f32,
+        output: *mut E,
         output_at: Offsets,
         shape: Shape,
         n: u32,
@@ -82,9 +87,9 @@ kernel! {
         let tower = crate::arch::block_y();
         let (input, output) = (input.add(input_at.of(tower) as usize), output.add(output_at.of(tower) as usize));
         if shape.width == 4 {
-            device::forward::<crate::arch::F32x4, f32>(input, output, shape, n);
+            device::forward::<crate::arch::F32x4, E>(input, output, shape, n);
         } else {
-            device::forward::<f32, f32>(input, output, shape, n);
+            device::forward::<f32, E>(input, output, shape, n);
         }
     }
 }
@@ -93,18 +98,18 @@ kernel! {
     /// Gradient of `n` inputs of each tower. Grid: [`crate::element::grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - For each tower of the grid `saved + saved_at` and `d_input + d_input_at` are device pointers to `n` floats,
+    /// - For each tower of the grid `saved + saved_at` and `d_input + d_input_at` are device pointers to `n` elements,
     ///   whole images, and `d_output + d_output_at` to as many images; a `d_input` overlaps no other operand.
     /// - `shape` has no extent of 0, every window begins inside the input, and its divisors are those of inputs.
-    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four floats.
+    /// - `shape.width` is 1; or 4, and pointers and channels are multiples of four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 4, shared_bytes = 0]
-    BACKWARD: fn pool_backward(
-        saved: *const f32,
+    BACKWARD: fn pool_backward<E>(
+        saved: *const E,
         saved_at: Offsets,
-        d_output: *const f32,
+        d_output: *const E,
         d_output_at: Offsets,
-        d_input: *mut f32,
+        d_input: *mut E,
         d_input_at: Offsets,
         shape: Shape,
         n: u32,
@@ -114,9 +119,51 @@ kernel! {
         let (d_output, d_input) =
             (d_output.add(d_output_at.of(tower) as usize), d_input.add(d_input_at.of(tower) as usize));
         if shape.width == 4 {
-            device::backward::<crate::arch::F32x4, f32>(saved, d_output, d_input, shape, n);
+            device::backward::<crate::arch::F32x4, E>(saved, d_output, d_input, shape, n);
         } else {
-            device::backward::<f32, f32>(saved, d_output, d_input, shape, n);
+            device::backward::<f32, E>(saved, d_output, d_input, shape, n);
+        }
+    }
+}
+
+/// Side of a cell of [`BACKWARD_CELLS`], the stride of its windows.
+pub const CELL: u32 = 2;
+/// Side of the windows of [`BACKWARD_CELLS`].
+pub const CELL_WINDOW: u32 = 3;
+/// Threads of a block of [`BACKWARD_CELLS`]: 25 packs of f32 need more registers than 256 threads leave.
+pub const CELLS_THREADS: u32 = 128;
+
+/// The grid for `n` packs of cells of each tower.
+pub const fn cells_grid(n: u32, towers: u32) -> [u32; 3] {
+    [ceil_div(n, CELLS_THREADS), towers, 1]
+}
+
+kernel! {
+    /// Gradient for windows of [`CELL_WINDOW`] pixels at a stride of [`CELL`], of `n` packs of cells of each tower. Grid:
+    /// [`cells_grid`]; block: [`CELLS_THREADS`].
+    ///
+    /// # Safety
+    /// - As [`BACKWARD`], but the shape's divisors are those of cells, `ceil(in_height / 2)` by `ceil(in_width / 2)`.
+    /// - Launched with exactly this grid and block.
+    [threads = CELLS_THREADS, min_blocks = 3, shared_bytes = 0]
+    BACKWARD_CELLS: fn pool_backward_cells<E>(
+        saved: *const E,
+        saved_at: Offsets,
+        d_output: *const E,
+        d_output_at: Offsets,
+        d_input: *mut E,
+        d_input_at: Offsets,
+        shape: Shape,
+        n: u32,
+    ) {
+        let tower = crate::arch::block_y();
+        let saved = saved.add(saved_at.of(tower) as usize);
+        let (d_output, d_input) =
+            (d_output.add(d_output_at.of(tower) as usize), d_input.add(d_input_at.of(tower) as usize));
+        if shape.width == 4 {
+            device::backward_cells::<crate::arch::F32x4, E>(saved, d_output, d_input, shape, n);
+        } else {
+            device::backward_cells::<f32, E>(saved, d_output, d_input, shape, n);
         }
     }
 }
@@ -131,7 +178,8 @@ pub const fn windows_over(pixel: u32, size: u32, by_stride: Divisor, windows: u3
 
 #[cfg(target_arch = "nvptx64")]
 mod device {
-    use super::{Shape, windows_over};
+    use super::{CELLS_THREADS, Shape, windows_over};
+    use crate::arch::{block_x, thread};
     use crate::element::{Element, Pack, first_element};
 
     /// Image, row, column and first map of the pack that begins at element `i`.
@@ -218,6 +266,94 @@ mod device {
             }
             // SAFETY: `i` and its pack are below `n`, and this thread's own.
             unsafe { sum.store(d_input.add(i as usize)) };
+        }
+    }
+
+    /// 1 where place `own` of a window of nine, in row-major order, is its first maximum, or 0.
+    macro_rules! first_maximum {
+        ($x:ident, $top:literal, $left:literal, $own:literal) => {{
+            let own = $x[$top + $own / 3][$left + $own % 3];
+            let mut wins = P::splat(1.0);
+            first_maximum!(@ wins, own, $x, $top, $left, $own, 0 1 2 3 4 5 6 7 8);
+            wins
+        }};
+        (@ $wins:ident, $own:ident, $x:ident, $top:literal, $left:literal, $place:literal, $($other:literal)*) => {$(
+            let x = $x[$top + $other / 3][$left + $other % 3];
+            if $other < $place {
+                $wins = $wins.zip3($own, x, |wins, own, x| if own > x { wins } else { 0.0 });
+            } else if $other > $place {
+                $wins = $wins.zip3($own, x, |wins, own, x| if own >= x { wins } else { 0.0 });
+            }
+        )*};
+    }
+
+    /// # Safety
+    /// The kernel's contract, for one tower; the width is `P`'s.
+    #[inline(always)]
+    pub(super) unsafe fn backward_cells<P: Pack, E: Element>(
+        saved: *const E,
+        d_output: *const E,
+        d_input: *mut E,
+        shape: Shape,
+        n: u32,
+    ) {
+        let i = block_x() * CELLS_THREADS + thread();
+        if i < n {
+            let (image, cell_row, cell_column, map) = place::<P>(&shape, i * P::WIDTH);
+            let (row, column) = (2 * cell_row, 2 * cell_column);
+            let clamp = |pixel: u32, ahead: u32, pixels: u32| {
+                let pixel = (pixel + ahead).saturating_sub(2);
+                if pixel < pixels { pixel } else { pixels - 1 }
+            };
+            // Around the cell, from two rows above and two columns left of it on.
+            let mut x = [[P::splat(0.0); 5]; 5];
+            macro_rules! load {
+                ($($row:literal)*) => {$(
+                    load!(@ $row, clamp(row, $row, shape.in_height), 0 1 2 3 4);
+                )*};
+                (@ $row:literal, $from:expr, $($column:literal)*) => {
+                    let from = $from;
+                    $(
+                        let across = clamp(column, $column, shape.in_width);
+                        // SAFETY: the pixel is inside the image.
+                        x[$row][$column] =
+                            unsafe { P::load(saved.add(input_index(&shape, image, from, across, map))) };
+                    )*
+                };
+            }
+            let dy = |row: u32, column: u32| {
+                // Above and left of the first window the number wraps around.
+                if row < shape.out_height && column < shape.out_width {
+                    let pixel = (image * shape.out_height + row) * shape.out_width + column;
+                    // SAFETY: the window is one of the image's.
+                    unsafe { P::load(d_output.add((pixel * shape.channels + map) as usize)) }
+                } else {
+                    P::splat(0.0)
+                }
+            };
+            let (above, left) = (cell_row.wrapping_sub(1), cell_column.wrapping_sub(1));
+            let windows = [dy(above, left), dy(above, cell_column), dy(cell_row, left), dy(cell_row, cell_column)];
+            let add =
+                |sum: P, wins: P, dy: P| sum.zip3(wins, dy, |sum, wins, dy| if wins != 0.0 { sum + dy } else { sum });
+            let store = |down: u32, across: u32, sum: P| {
+                let (row, column) = (row + down, column + across);
+                if row < shape.in_height && column < shape.in_width {
+                    // SAFETY: the pixel is inside the image, and this thread's own.
+                    unsafe { sum.store(d_input.add(input_index(&shape, image, row, column, map))) };
+                }
+            };
+            // The windows above first: their first two rows need no registers then.
+            let zero = P::splat(0.0);
+            load!(0 1 2);
+            let corner = add(add(zero, first_maximum!(x, 0, 0, 8), windows[0]), first_maximum!(x, 0, 2, 6), windows[1]);
+            let right = add(zero, first_maximum!(x, 0, 2, 7), windows[1]);
+            load!(3 4);
+            let corner = add(corner, first_maximum!(x, 2, 0, 2), windows[2]);
+            store(0, 0, add(corner, first_maximum!(x, 2, 2, 0), windows[3]));
+            store(0, 1, add(right, first_maximum!(x, 2, 2, 1), windows[3]));
+            let below = add(zero, first_maximum!(x, 2, 0, 5), windows[2]);
+            store(1, 0, add(below, first_maximum!(x, 2, 2, 3), windows[3]));
+            store(1, 1, add(zero, first_maximum!(x, 2, 2, 4), windows[3]));
         }
     }
 

@@ -37,20 +37,20 @@ kernel! {
     /// Probabilities, losses and ranks. Grid: [`grid`]; block: [`THREADS`]; dynamic shared memory: [`SHARED_BYTES`].
     ///
     /// # Safety
-    /// - `logits` and `probabilities` are device pointers to `classes` floats for each image of the grid, `losses` and
-    ///   `ranks` to one; what is written overlaps nothing else.
+    /// - `logits` and `probabilities` are device pointers to `classes` elements and floats for each image of the grid,
+    ///   `losses` and `ranks` to one float; what is written overlaps nothing else.
     /// - `labels` is a device pointer to a class for each image, below `classes`.
     /// - Launched with exactly this grid, block and shared memory.
     [threads = THREADS, min_blocks = 1, shared_bytes = SHARED_BYTES]
-    FORWARD: fn softmax_forward(
-        logits: *const f32,
+    FORWARD: fn softmax_forward<E>(
+        logits: *const E,
         probabilities: *mut f32,
         losses: *mut f32,
         ranks: *mut f32,
         labels: *const u32,
         classes: u32,
     ) {
-        device::forward::<f32>(logits, probabilities, losses, ranks, labels, classes);
+        device::forward::<E>(logits, probabilities, losses, ranks, labels, classes);
     }
 }
 
@@ -58,19 +58,19 @@ kernel! {
     /// Gradient of the mean loss. Grid: [`grid`]; block: [`THREADS`].
     ///
     /// # Safety
-    /// - `probabilities` and `d_logits` are device pointers to `classes` floats for each image of the grid; they do not
-    ///   overlap.
+    /// - `probabilities` and `d_logits` are device pointers to `classes` floats and elements for each image of the grid;
+    ///   they do not overlap.
     /// - `labels` is a device pointer to a class for each image, `step` to the step.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    BACKWARD: fn softmax_backward(
+    BACKWARD: fn softmax_backward<E>(
         probabilities: *const f32,
-        d_logits: *mut f32,
+        d_logits: *mut E,
         labels: *const u32,
         step: *const StepInfo,
         classes: u32,
     ) {
-        device::backward::<f32>(probabilities, d_logits, labels, step, classes);
+        device::backward::<E>(probabilities, d_logits, labels, step, classes);
     }
 }
 

@@ -1,13 +1,15 @@
 //! Sums of parts: the second half of every sum that is split, and bias and activation behind it.
 //!
 //! `out[i] = finish(sum over sources of (sum over slices of part[source][slice][i]))`, both in ascending order.
+//! Where there are several sources, what each adds is rounded to the type of `out`: in an input gradient it may have
+//! come from another card in that type.
 //!
 //! # Thread mapping
 //! A thread owns an element; problem `t` is row `t` of the grid.
 //! # Shared memory
 //! None.
 //! # Cost
-//! 4 bytes read for each part and 4 written, an addition for each part.
+//! 4 bytes read for each part and an element written, an addition for each part.
 
 use crate::Argument;
 use crate::element::{Divisor, Offsets};
@@ -48,7 +50,7 @@ pub struct Sum {
     pub len: u32,
     /// By elements of a row.
     pub by_columns: Divisor,
-    /// Sources of a problem.
+    /// Sources of a problem that are summed and rounded one by one.
     pub sources: u32,
     /// Parts of a source.
     pub slices: u32,
@@ -68,13 +70,13 @@ kernel! {
     ///
     /// # Safety
     /// - `parts` is a device pointer to `sources * slices * len` floats for each problem of the grid.
-    /// - `output + output_at` are device pointers to `len` floats for each problem, and overlap nothing else.
+    /// - `output + output_at` are device pointers to `len` elements for each problem, and overlap nothing else.
     /// - Where `finish` says so, `bias + bias_at` are device pointers to a float for each column.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
-    SUM_PARTS: fn sum_parts(
+    SUM_PARTS: fn sum_parts<E>(
         parts: *const f32,
-        output: *mut f32,
+        output: *mut E,
         output_at: Offsets,
         bias: *const f32,
         bias_at: Offsets,
@@ -82,6 +84,7 @@ kernel! {
         finish: Finish,
     ) {
         use crate::arch::{block_x, block_y, thread};
+        use crate::element::Element;
 
         let (i, problem) = (block_x() * THREADS + thread(), block_y());
         if i < sum.len {
@@ -97,12 +100,12 @@ kernel! {
                     from = from.add(len);
                     slice += 1;
                 }
-                total += of_source;
+                total += if sum.sources > 1 { E::round(of_source) } else { of_source };
                 source += 1;
             }
             let (_, column) = sum.by_columns.divide(i);
-            *output.add(output_at.of(problem) as usize + i as usize) =
-                device::finish(finish, total, bias.wrapping_add(bias_at.of(problem) as usize), column);
+            let total = device::finish(finish, total, bias.wrapping_add(bias_at.of(problem) as usize), column);
+            E::store(output.add(output_at.of(problem) as usize + i as usize), total);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use alexnet::nets;
 use convnet::augment::Sampler;
 use convnet::cpu::Cpu;
-use convnet::cuda;
+use convnet::cuda::{self, Precision};
 use convnet::net::Net;
 use convnet::ops::{Device, Step};
 use convnet::philox::words;
@@ -17,8 +17,13 @@ use convnet::run::{Network, Outcome};
 use dataset::Dataset;
 use tests::gpu;
 
-/// Losses may differ by this much, relatively: sums are rounded in another order.
-const LOSS: f64 = 1e-4;
+/// How much losses may differ, relatively: sums are rounded in another order, and bf16 has 8 bits.
+fn limit(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-4,
+        Precision::Bf16 => 2e-2,
+    }
+}
 
 /// One test at a time: nobody may wait for a card while another thread records a graph on it.
 static CARD: Mutex<()> = Mutex::new(());
@@ -73,13 +78,14 @@ fn train<D: Device>(net: &Net, images: &[usize], device: D) -> (Vec<Outcome>, Ve
     (outcomes, weights)
 }
 
-fn compare(net: &str, images: &[usize]) {
+fn compare(net: &str, images: &[usize], precision: Precision) {
     let net = nets::load(net, None).unwrap();
     let (expected, _) = train(&net, images, Cpu::new(0).unwrap());
-    let (got, _) = train(&net, images, gpu());
+    let (got, _) = train(&net, images, gpu(precision));
     for (index, (expected, got)) in expected.iter().zip(&got).enumerate() {
         let off = (got.loss - expected.loss).abs() / expected.loss;
-        assert!(off <= LOSS, "step {index}: loss {}, on the processor {}", got.mean_loss(), expected.mean_loss());
+        let losses = format!("loss {}, on the processor {}", got.mean_loss(), expected.mean_loss());
+        assert!(off <= limit(precision), "{precision}, step {index}: {losses}");
     }
 }
 
@@ -90,7 +96,15 @@ const STEPS: [usize; 5] = [6, 6, 5, 6, 6];
 fn mini_trains_as_on_the_processor() {
     let _card = CARD.lock();
     if !skipped() {
-        compare("mini", &STEPS);
+        compare("mini", &STEPS, Precision::F32);
+    }
+}
+
+#[test]
+fn mini_trains_in_bf16_nearly_as_on_the_processor() {
+    let _card = CARD.lock();
+    if !skipped() {
+        compare("mini", &STEPS, Precision::Bf16);
     }
 }
 
@@ -99,7 +113,9 @@ fn a_run_has_the_same_bits_every_time() {
     let _card = CARD.lock();
     if !skipped() {
         let net = nets::load("mini", None).unwrap();
-        assert!(train(&net, &STEPS, gpu()) == train(&net, &STEPS, gpu()));
+        for precision in [Precision::F32, Precision::Bf16] {
+            assert!(train(&net, &STEPS, gpu(precision)) == train(&net, &STEPS, gpu(precision)), "{precision}");
+        }
     }
 }
 
@@ -108,6 +124,14 @@ fn a_run_has_the_same_bits_every_time() {
 fn nips2012_trains_as_on_the_processor() {
     let _card = CARD.lock();
     if !skipped() {
-        compare("nips2012", &[2]);
+        compare("nips2012", &[2], Precision::F32);
+    }
+}
+
+#[test]
+fn nips2012_trains_in_bf16_nearly_as_on_the_processor() {
+    let _card = CARD.lock();
+    if !skipped() {
+        compare("nips2012", &[2], Precision::Bf16);
     }
 }

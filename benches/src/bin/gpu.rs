@@ -7,15 +7,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use benches::{net, step};
-use convnet::cuda::Cuda;
+use convnet::cuda::{Cuda, Precision};
 use convnet::device::{Context, driver_version};
 use convnet::net::Net;
-use convnet::ops::Op;
+use convnet::ops::{Op, Region};
 use convnet::run::Network;
 
-const USAGE: &str = "usage: gpu [NET [BATCH [REPEATS]]]";
+const USAGE: &str = "usage: gpu [NET [BATCH [REPEATS [PRECISION]]]]";
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -25,12 +25,14 @@ fn main() -> Result<()> {
         Some(text) => text.parse().ok().filter(|&number| number > 0).with_context(|| format!("{text:?}; {USAGE}")),
     };
     let (batch, repeats) = (number(128)?, number(20)?);
+    let precision = arguments.next().map_or(Ok(Precision::F32), |text| text.parse());
+    let precision = precision.map_err(|error| anyhow!("precision: {error}; {USAGE}"))?;
     if alexnet::nets::load(&name, None).is_err() {
         bail!("{name:?} is no built-in net; {USAGE}");
     }
     introduce()?;
     let net = net(&name);
-    let mut network = Network::for_training(&net, batch, Cuda::new(0)?)?;
+    let mut network = Network::for_training(&net, batch, Cuda::new(0, precision)?)?;
     network.initialise(1)?;
     let one = step(&net, batch, network.parameters().len());
     // The first step runs as it is, the second is recorded, the third replayed.
@@ -55,6 +57,7 @@ fn introduce() -> Result<()> {
 }
 
 fn operations(net: &Net, batch: usize, repeats: usize, network: &mut Network<Cuda>) -> Result<()> {
+    let activations = network.device().precision().bytes();
     let plan = network.training_plan().context("the network trains")?.clone();
     println!(
         "{:<12} {:<20} {:>9} {:>9} {:>9} {:>9} {:>9}",
@@ -67,9 +70,11 @@ fn operations(net: &Net, batch: usize, repeats: usize, network: &mut Network<Cud
         let weighted = !matches!(planned.op, Op::Update(_));
         let gflop =
             layer.filter(|_| weighted).map_or(0, |index| net.multiply_adds_of(index)) as f64 * 2e-9 * batch as f64;
-        let mut floats = 0;
-        planned.op.clone().visit(&mut |_, span| floats += span.len);
-        let (mb, seconds) = (floats as f64 * 4e-6, time.as_secs_f64());
+        let mut bytes = 0;
+        planned.op.clone().visit(&mut |_, span| {
+            bytes += span.len * if span.region == Region::Work { activations } else { size_of::<f32>() };
+        });
+        let (mb, seconds) = (bytes as f64 * 1e-6, time.as_secs_f64());
         println!(
             "{:<12} {:<20} {:>9.1} {mb:>9.1} {:>9.0} {gflop:>9.1} {:>9.1}",
             planned.layer,

@@ -7,6 +7,7 @@ mod experiment;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use convnet::cuda::Precision;
 
 use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
@@ -185,6 +186,9 @@ pub struct DeviceArgs {
     /// Where to compute: auto, cpu, cuda:N, or sim:N for a simulated GPU (very slow)
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: Choice,
+    /// f32, or on a GPU bf16: activations of 16 bits, weights and sums of 32 [default: f32; that of a resumed run]
+    #[arg(long, value_name = "f32|bf16")]
+    pub precision: Option<Precision>,
     /// Threads to compute with; the result does not depend on it [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,

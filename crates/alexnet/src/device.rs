@@ -4,9 +4,9 @@ use std::num::NonZero;
 use std::str::FromStr;
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda::{self, Cuda, Precision};
 use convnet::ops::Device;
 
 use crate::cli::DeviceArgs;
@@ -43,19 +43,22 @@ impl FromStr for Choice {
     }
 }
 
-/// Opens the device that was asked for. Returns it and one sentence about it.
+/// Opens the device that was asked for, to compute in `precision`. Returns it and one sentence about it.
 ///
 /// # Errors
-/// When there is no such device, or threads cannot be started.
-pub fn open(args: &DeviceArgs) -> Result<(Box<dyn Device>, String)> {
+/// When there is no such device, it does not compute in that precision, or threads cannot be started.
+pub fn open(args: &DeviceArgs, precision: Precision) -> Result<(Box<dyn Device>, String)> {
     let processor = |reason: &str| -> Result<(Box<dyn Device>, String)> {
+        if precision != Precision::F32 {
+            bail!("the processor{reason} computes in f32; {precision} needs a GPU: --device cuda:N, or sim:N");
+        }
         let threads = threads(args);
         let plural = if threads == 1 { "" } else { "s" };
         Ok((Box::new(Cpu::new(threads)?), format!("processor, {threads} thread{plural}{reason}")))
     };
     let card = |ordinal: u32, reason: &str| -> Result<(Box<dyn Device>, String)> {
-        let card = Cuda::new(ordinal)?;
-        let words = format!("cuda:{ordinal}, {}{reason}", card.name()?);
+        let card = Cuda::new(ordinal, precision)?;
+        let words = format!("cuda:{ordinal}, {}, {precision}{reason}", card.name()?);
         Ok((Box::new(card), words))
     };
     match args.device {
@@ -64,7 +67,7 @@ pub fn open(args: &DeviceArgs) -> Result<(Box<dyn Device>, String)> {
         Choice::Simulated(ordinal) => {
             cuda::simulate(ordinal + 1)?;
             let (card, _) = card(ordinal, "")?;
-            Ok((card, format!("sim:{ordinal}, a simulated GPU: right, and very slow")))
+            Ok((card, format!("sim:{ordinal}, a simulated GPU, {precision}: right, and very slow")))
         }
         Choice::Auto => match cuda::available() {
             Ok(_) => card(0, " (auto: the first GPU)"),

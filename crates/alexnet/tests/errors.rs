@@ -33,6 +33,7 @@ fn usage_has_exit_code_2() {
     has(&place.fails(2, &["train", "--resume", "a", "--batch", "8"]), &["--resume", "--batch"]);
     has(&place.fails(2, &["eval", "--crops", "5"]), &["1 or 10"]);
     has(&place.fails(2, &["predict"]), &["<IMAGE>"]);
+    has(&place.fails(2, &["train", "--precision", "f16"]), &["--precision", "f32 or bf16"]);
     assert!(place.names().is_empty());
 }
 
@@ -46,6 +47,8 @@ fn runs_that_cannot_begin_leave_nothing() {
     has(&place.fails(1, &["train", "--resume", "nowhere"]), &["nowhere", "does not exist"]);
     has(&place.fails(1, &["eval"]), &["no trained network", "train"]);
     has(&place.fails(1, &["predict", "a.jpg"]), &["no trained network"]);
+    let bf16 = ["train", "--device", "cpu", "--precision", "bf16"];
+    has(&place.fails(1, &bf16), &["the processor computes in f32", "bf16 needs a GPU", "cuda:N"]);
     let odd = fs::read_to_string(place.path("tiny.toml")).unwrap().replace("filters = 8", "filters = 9");
     fs::write(place.path("tiny.toml"), odd).unwrap();
     has(&place.fails(1, &["train", "--net", "tiny.toml"]), &["conv1", "filters", "9", "multiple of"]);

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write as _;
 
 use common::{Place, log, names, said, same_file, signal, wait_for};
 
@@ -152,6 +153,32 @@ fn a_run_that_ended_before_its_copies_catches_up() {
     let said = place.run(&["train", "--resume", "run", "--out", "other", "--max-steps", "162"]);
     assert!(said.code == 0 && said.err.contains("no checkpoint of the best epoch so far, 2"), "{}", said.err);
     assert!(!place.path("other/best.safetensors").exists());
+}
+
+#[test]
+fn a_run_keeps_its_precision() {
+    let place = Place::new();
+    place.ok(&["train", "--net", "tiny.toml", "--max-steps", "1", "--out", "single"]);
+    let message = place.fails(1, &["train", "--resume", "single", "--precision", "bf16"]);
+    assert!(message.contains("was trained in f32, which is not bf16; leave --precision out"), "{message}");
+    if !convnet::cuda::has_kernels() {
+        // A closed stderr is no reason to fail.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
+        return;
+    }
+    let simulated = ["--device", "sim:0"];
+    let train = ["train", "--net", "tiny.toml", "--batch", "4", "--precision", "bf16"];
+    let out = place.ok(&[&train[..], &simulated, &["--max-steps", "1", "--out", "half"]].concat());
+    assert!(out.contains("a simulated GPU, bf16"), "{out}");
+    let message = place.fails(1, &["train", "--resume", "half", "--device", "cpu"]);
+    assert!(message.contains("the processor computes in f32; bf16 needs a GPU"), "{message}");
+    let out = place.ok(&[&["train", "--resume", "half", "--max-steps", "2"], &simulated[..]].concat());
+    assert!(out.contains("a simulated GPU, bf16"), "{out}");
+    // Its checkpoints are f32, for every device.
+    let predict = ["predict", "--model", "half", "half/example.png"];
+    let processor = place.ok(&predict);
+    let card = place.ok(&[&predict[..], &simulated, &["--precision", "bf16"]].concat());
+    assert_eq!(processor.lines().count(), card.lines().count());
 }
 
 #[test]

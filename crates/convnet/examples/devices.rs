@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use convnet::Error;
-use convnet::cuda::{self, Cuda};
+use convnet::cuda::{self, Cuda, Precision};
 use convnet::device::{Buffer, Context, driver_version};
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn list() -> Result<(), Error> {
         println!("{ordinal}: {}, compute capability {major}.{minor}", context.name()?);
         println!("   {} of {} MiB are free", memory.free >> 20, memory.total >> 20);
         if cuda::has_kernels() {
-            Cuda::new(ordinal)?;
+            Cuda::new(ordinal, Precision::F32)?;
             println!("   kernels are loaded");
         } else {
             println!("   no kernels in this program; `cargo xtask build-ptx` makes them");

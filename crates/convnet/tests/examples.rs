@@ -4,7 +4,7 @@
 mod common;
 
 use convnet::cpu::Cpu;
-use convnet::cuda;
+use convnet::cuda::{self, Precision};
 use convnet::naive::Naive;
 use convnet::ops::{
     Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, Forward, ForwardTower, LrnShape,
@@ -20,7 +20,7 @@ fn devices() -> Vec<Box<dyn Device>> {
         eprintln!("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
         return devices;
     }
-    devices.push(Box::new(common::gpu()));
+    devices.push(Box::new(common::gpu(Precision::F32)));
     devices
 }
 

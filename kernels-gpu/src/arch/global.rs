@@ -1,4 +1,4 @@
-//! Device memory in pieces of 16 bytes.
+//! Device memory in pieces of 4, 8 and 16 bytes.
 
 use core::arch::asm;
 
@@ -54,6 +54,41 @@ impl F32x4 {
     }
 }
 
+/// Two words that are loaded and stored by one instruction.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub struct U32x2 {
+    /// First.
+    pub x: u32,
+    /// Second.
+    pub y: u32,
+}
+
+impl U32x2 {
+    /// Reads two neighbours.
+    ///
+    /// # Safety
+    /// `from` points to two words and is aligned to 8 bytes.
+    #[inline(always)]
+    pub unsafe fn load(from: *const u32) -> U32x2 {
+        // SAFETY: the caller's contract; copied whole, it is one `ld.global.v2`.
+        unsafe { *from.cast::<U32x2>() }
+    }
+
+    /// Writes two neighbours.
+    ///
+    /// # Safety
+    /// `to` points to two words of device memory and is aligned to 8 bytes.
+    #[inline(always)]
+    pub unsafe fn store(self, to: *mut u32) {
+        // SAFETY: the caller's contract. Not a plain store for the reason that `F32x4` has.
+        unsafe {
+            asm!("st.global.v2.u32 [{}], {{{}, {}}};", in(reg64) to, in(reg32) self.x, in(reg32) self.y,
+                options(nostack));
+        }
+    }
+}
+
 /// Writes 32 bits to device memory.
 ///
 /// # Safety
@@ -62,4 +97,16 @@ impl F32x4 {
 pub unsafe fn store_u32(to: *mut u32, value: u32) {
     // SAFETY: the caller's contract.
     unsafe { asm!("st.global.u32 [{}], {};", in(reg64) to, in(reg32) value, options(nostack)) }
+}
+
+/// Writes two neighbouring floats to device memory.
+///
+/// # Safety
+/// `to` points to two floats of device memory and is aligned to 8 bytes.
+#[inline(always)]
+pub unsafe fn store_f32x2(to: *mut f32, first: f32, second: f32) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        asm!("st.global.v2.f32 [{}], {{{}, {}}};", in(reg64) to, in(reg32) first, in(reg32) second, options(nostack));
+    }
 }

@@ -1,164 +1,228 @@
 //! Convolution and its gradients on tensor cores: [`crate::conv`] with bf16 images and weights. A fully connected
 //! layer is a convolution of one pixel by one tap.
 //!
-//! Gradients are written as f32 parts, which [`crate::sum_parts`] adds.
-//! `chunked` is not 0 where channels, `n` and all places are multiples of [`super::CHUNK`].
+//! With one part, outputs and input gradients are rounded to bf16 and written; parts are floats, which
+//! [`crate::sum_parts`] adds. Weight gradients are always floats.
+//!
+//! Each has four entries: one for each [`Width`], whose channels, `n` and places are multiples of [`super::CHUNK`], and
+//! one for any shape, which copies elements one by one and is slow.
 //!
 //! # Thread mapping, shared memory, cost
 //! Those of the product.
 
-use super::{SHARED_BYTES, THREADS};
+use super::{THREADS, Width};
+use crate::Kernel;
 use crate::element::Offsets;
 use crate::product::copy::Windows;
 use crate::product::{Places, Product};
 use crate::sum_parts::Finish;
 
-kernel! {
-    /// Forward pass, bias and activation. Grid: [`super::grid`]; block: [`THREADS`]; dynamic shared memory:
-    /// [`SHARED_BYTES`].
-    ///
-    /// # Safety
-    /// - `input + input_at` and `weight + weight_at` are device pointers, for each source of each problem of the grid, to
-    ///   the images of `windows` and to `k * n` bf16.
-    /// - `output + output_at` are device pointers to `m * n` bf16 for each problem, and overlap nothing else.
-    /// - Where `finish` says so, `bias + bias_at` are device pointers to `n` floats.
-    /// - `product` is `windows`' own, from [`super::join`]: `m` counts windows, `k` taps and channels; no extent is 0 or
-    ///   above [`crate::product::copy::MAX_EXTENT`].
-    /// - Where `chunked` is not 0, `channels`, `n` and all places are multiples of [`super::CHUNK`], and the bases are
-    ///   aligned to 16 bytes.
-    /// - Launched with exactly this grid, block and shared memory.
-    [threads = THREADS, min_blocks = 1, shared_bytes = SHARED_BYTES]
-    FORWARD: fn conv_forward_bf16(
-        input: *const u16,
-        input_at: Places,
-        weight: *const u16,
-        weight_at: Places,
-        bias: *const f32,
-        bias_at: Offsets,
-        output: *mut u16,
-        output_at: Offsets,
-        windows: Windows,
-        product: Product,
-        finish: Finish,
-        chunked: u32,
-    ) {
-        use super::operand::{Pixels, Rows};
-        use super::{Block, Matrices, each_pair, multiply};
-        use crate::arch::{bf16_pair, store_u32};
-
-        let block = Block::new(product);
-        let matrices = Matrices { left: input, left_at: input_at, right: weight, right_at: weight_at, chunked };
-        let sums = multiply(block, product, &matrices, &Pixels { windows, product }, &Rows { product });
-        let bias = bias.wrapping_add(bias_at.of(block.problem) as usize);
-        let n = product.n;
-        let output = output.add(output_at.of(block.problem) as usize);
-        each_pair(&sums, block, product, |row, column, [first, second]| {
-            let to = output.wrapping_add(row as usize * n as usize + column as usize);
-            let inside = column + 1 < n;
-            let first = crate::sum_parts::finish(finish, first, bias, column);
-            let second = if inside { crate::sum_parts::finish(finish, second, bias, column + 1) } else { 0.0 };
-            let pair = bf16_pair(first, second);
-            if chunked != 0 {
-                store_u32(to.cast(), pair);
-            } else {
-                *to = pair as u16;
-                if inside {
-                    *to.add(1) = (pair >> 16) as u16;
-                }
-            }
-        });
-    }
+/// One operation's entries.
+pub struct Entries {
+    /// [`Width::Narrow`], [`Width::Middle`], [`Width::Wide`].
+    by_width: [Kernel; 3],
+    /// For any shape, in tiles of [`Width::Wide`].
+    any: Kernel,
 }
 
-kernel! {
-    /// Parts of the input gradient, for any stride, which is the dilation of `windows`. Grid: [`super::grid`]; block:
-    /// [`THREADS`]; dynamic shared memory: [`SHARED_BYTES`].
-    ///
-    /// # Safety
-    /// - `d_output + d_output_at` and `weight + weight_at` are device pointers, for each consumer of each problem of the
-    ///   grid, to the images of `windows` and to `taps * n * channels` bf16.
-    /// - `d_input + d_input_at` are device pointers to `parts * m * n` floats for each problem, and overlap nothing else.
-    /// - `product` is `windows`' own, from [`super::split`]: `m` counts windows, `k` taps and channels; no extent is 0 or
-    ///   above [`crate::product::copy::MAX_EXTENT`].
-    /// - Where `chunked` is not 0, `channels` and all places of operands are multiples of [`super::CHUNK`], and the bases
-    ///   are aligned to 16 bytes.
-    /// - Launched with exactly this grid, block and shared memory.
-    [threads = THREADS, min_blocks = 1, shared_bytes = SHARED_BYTES]
-    INPUT_GRAD: fn conv_input_grad_bf16(
-        d_output: *const u16,
-        d_output_at: Places,
-        weight: *const u16,
-        weight_at: Places,
-        d_input: *mut f32,
-        d_input_at: Offsets,
-        windows: Windows,
-        product: Product,
-        chunked: u32,
-    ) {
-        use super::operand::{Pixels, Transposed};
-        use super::{Block, Matrices, each_pair, multiply};
-
-        let block = Block::new(product);
-        let matrices = Matrices { left: d_output, left_at: d_output_at, right: weight, right_at: weight_at, chunked };
-        let right = Transposed { windows, product };
-        let sums = multiply(block, product, &matrices, &Pixels { windows, product }, &right);
-        let parts = d_input.add(d_input_at.of(block.problem) as usize);
-        each_pair(&sums, block, product, |row, column, pair| write_part(parts, block.part, product, row, column, pair));
-    }
-}
-
-kernel! {
-    /// Parts of the weight gradient. Grid: [`super::grid`]; block: [`THREADS`]; dynamic shared memory:
-    /// [`SHARED_BYTES`].
-    ///
-    /// # Safety
-    /// - `input + input_at` and `d_output + d_output_at` are device pointers, for each problem of the grid, to the images
-    ///   of `windows` and to `k * n` bf16.
-    /// - `d_weight + d_weight_at` are device pointers to `parts * m * n` floats for each problem, and overlap nothing
-    ///   else.
-    /// - `product` is `windows`' own, from [`super::split`]: `m` counts taps and channels, `k` windows; no extent is 0 or
-    ///   above [`crate::product::copy::MAX_EXTENT`].
-    /// - Where `chunked` is not 0, `channels`, `n` and all places of operands are multiples of [`super::CHUNK`], and the
-    ///   bases are aligned to 16 bytes.
-    /// - Launched with exactly this grid, block and shared memory.
-    [threads = THREADS, min_blocks = 1, shared_bytes = SHARED_BYTES]
-    WEIGHT_GRAD: fn conv_weight_grad_bf16(
-        input: *const u16,
-        input_at: Places,
-        d_output: *const u16,
-        d_output_at: Places,
-        d_weight: *mut f32,
-        d_weight_at: Offsets,
-        windows: Windows,
-        product: Product,
-        chunked: u32,
-    ) {
-        use super::operand::{Rows, Taps};
-        use super::{Block, Matrices, each_pair, multiply};
-
-        let block = Block::new(product);
-        let matrices = Matrices { left: input, left_at: input_at, right: d_output, right_at: d_output_at, chunked };
-        let sums = multiply(block, product, &matrices, &Taps { windows, product }, &Rows { product });
-        let parts = d_weight.add(d_weight_at.of(block.problem) as usize);
-        each_pair(&sums, block, product, |row, column, pair| write_part(parts, block.part, product, row, column, pair));
-    }
-}
-
-/// Writes the sums of a pair that are inside to their part.
-///
-/// # Safety
-/// `parts` points to parts of `m * n` floats; the row and the first column are inside of one.
-#[cfg(target_arch = "nvptx64")]
-#[inline(always)]
-unsafe fn write_part(parts: *mut f32, part: u32, product: Product, row: u32, column: u32, [first, second]: [f32; 2]) {
-    let Product { m, n, .. } = product;
-    let row = part as usize * m as usize + row as usize;
-    let to = parts.wrapping_add(row * n as usize + column as usize);
-    // SAFETY: the caller's contract; whether there is a second column is asked.
-    unsafe {
-        *to = first;
-        if column + 1 < n {
-            *to.add(1) = second;
+impl Entries {
+    /// The entry for `n` columns, and the width of its tiles. With `chunked`, channels, `n` and all places are multiples
+    /// of [`super::CHUNK`], bases are aligned to 16 bytes, filters have at most [`super::MAX_SIZE`] rows, and there is no
+    /// dilation.
+    pub fn of(&'static self, n: u32, chunked: bool) -> (&'static Kernel, Width) {
+        let width = Width::of(n);
+        match (chunked, width) {
+            (false, _) => (&self.any, Width::Wide),
+            (true, Width::Narrow) => (&self.by_width[0], width),
+            (true, Width::Middle) => (&self.by_width[1], width),
+            (true, Width::Wide) => (&self.by_width[2], width),
         }
     }
 }
+
+/// Forward passes, bias and activation.
+pub const FORWARD: Entries = Entries { by_width: [FORWARD_48, FORWARD_96, FORWARD_128], any: FORWARD_ANY };
+/// Input gradients.
+pub const INPUT_GRAD: Entries =
+    Entries { by_width: [INPUT_GRAD_48, INPUT_GRAD_96, INPUT_GRAD_128], any: INPUT_GRAD_ANY };
+/// Weight gradients.
+pub const WEIGHT_GRAD: Entries =
+    Entries { by_width: [WEIGHT_GRAD_48, WEIGHT_GRAD_96, WEIGHT_GRAD_128], any: WEIGHT_GRAD_ANY };
+
+/// Declares a forward pass.
+macro_rules! forward {
+    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $store:ident, $pairs:literal) => {
+        kernel! {
+            /// Forward pass, or parts of it. Grid: [`Width::grid`]; block: [`THREADS`]; dynamic shared memory:
+            /// [`Width::shared_bytes`].
+            ///
+            /// # Safety
+            /// - `input + input_at` and `weight + weight_at` are device pointers, for each source of each problem of the
+            ///   grid, to the images of `windows` and to `k * n` bf16.
+            /// - `output + output_at` are device pointers, for each problem, to `m * n` bf16, or with several parts to
+            ///   `parts * m * n` floats, and overlap nothing else.
+            /// - Where `finish` says so, `bias + bias_at` are device pointers to `n` floats.
+            /// - `product` is `windows`' own, from [`super::join`] or [`super::split`]: `m` counts windows, `k` taps and
+            ///   channels; no extent is 0 or above [`crate::product::copy::MAX_EXTENT`]; the dilation is 1.
+            /// - The entry is the one that [`Entries::of`] gives.
+            /// - Launched with exactly this grid, block and shared memory.
+            [threads = THREADS, min_blocks = Width::$width.min_blocks(), shared_bytes = Width::$width.shared_bytes()]
+            $declaration: fn $entry(
+                input: *const u16,
+                input_at: Places,
+                weight: *const u16,
+                weight_at: Places,
+                bias: *const f32,
+                bias_at: Offsets,
+                output: *mut u16,
+                output_at: Offsets,
+                windows: Windows,
+                product: Product,
+                finish: Finish,
+            ) {
+                use super::device::{$width as Tile, Block, Matrices, finish as apply, multiply, $store, store_part};
+
+                let block = Block::new::<Tile>(product);
+                let matrices = Matrices { left: input, left_at: input_at, right: weight, right_at: weight_at };
+                let (left, right) = ($left(windows, product, block.row), $right(product, block.column));
+                let mut sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
+                let at = output_at.of(block.problem) as usize;
+                if product.parts > 1 {
+                    store_part::<Tile, $pairs>(&sums, block, product, output.cast::<f32>().wrapping_add(at));
+                } else {
+                    let bias = bias.wrapping_add(bias_at.of(block.problem) as usize);
+                    apply::<Tile>(&mut sums, block, product, finish, bias);
+                    $store::<Tile>(&sums, block, product, output.wrapping_add(at));
+                }
+            }
+        }
+    };
+}
+
+/// Declares an input gradient.
+macro_rules! input_grad {
+    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $store:ident, $pairs:literal) => {
+        kernel! {
+            /// Input gradient, or parts of it. Grid: [`Width::grid`]; block: [`THREADS`]; dynamic shared memory:
+            /// [`Width::shared_bytes`].
+            ///
+            /// # Safety
+            /// - `d_output + d_output_at` and `weight + weight_at` are device pointers, for each consumer of each
+            ///   problem of the grid, to the images of `windows` and to `taps * n * channels` bf16.
+            /// - `d_input + d_input_at` are device pointers, for each problem, to `m * n` bf16, or with several parts to
+            ///   `parts * m * n` floats, and overlap nothing else.
+            /// - `product` is `windows`' own, from [`super::split`]: `m` counts windows, `k` taps and channels; no extent
+            ///   is 0 or above [`crate::product::copy::MAX_EXTENT`].
+            /// - The entry is the one that [`Entries::of`] gives.
+            /// - Launched with exactly this grid, block and shared memory.
+            [threads = THREADS, min_blocks = Width::$width.min_blocks(), shared_bytes = Width::$width.shared_bytes()]
+            $declaration: fn $entry(
+                d_output: *const u16,
+                d_output_at: Places,
+                weight: *const u16,
+                weight_at: Places,
+                d_input: *mut u16,
+                d_input_at: Offsets,
+                windows: Windows,
+                product: Product,
+            ) {
+                use super::device::{$width as Tile, Block, Matrices, multiply, $store, store_part};
+
+                let block = Block::new::<Tile>(product);
+                let matrices = Matrices { left: d_output, left_at: d_output_at, right: weight, right_at: weight_at };
+                let (left, right) = ($left(windows, product, block.row), $right(windows, product, block.column));
+                let sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
+                let at = d_input_at.of(block.problem) as usize;
+                if product.parts > 1 {
+                    store_part::<Tile, $pairs>(&sums, block, product, d_input.cast::<f32>().wrapping_add(at));
+                } else {
+                    $store::<Tile>(&sums, block, product, d_input.wrapping_add(at));
+                }
+            }
+        }
+    };
+}
+
+/// Declares a weight gradient.
+macro_rules! weight_grad {
+    ($declaration:ident: $entry:ident, $width:ident, $left:expr, $right:expr, $pairs:literal) => {
+        kernel! {
+            /// Weight gradient, or parts of it, as floats. Grid: [`Width::grid`]; block: [`THREADS`]; dynamic shared
+            /// memory: [`Width::shared_bytes`].
+            ///
+            /// # Safety
+            /// - `input + input_at` and `d_output + d_output_at` are device pointers, for each problem of the grid, to
+            ///   the images of `windows` and to `k * n` bf16.
+            /// - `d_weight + d_weight_at` are device pointers to `parts * m * n` floats for each problem, and overlap
+            ///   nothing else.
+            /// - `product` is `windows`' own, from [`super::split`]: `m` counts taps and channels, `k` windows; no extent
+            ///   is 0 or above [`crate::product::copy::MAX_EXTENT`]; the dilation is 1.
+            /// - The entry is the one that [`Entries::of`] gives.
+            /// - Launched with exactly this grid, block and shared memory.
+            [threads = THREADS, min_blocks = Width::$width.min_blocks(), shared_bytes = Width::$width.shared_bytes()]
+            $declaration: fn $entry(
+                input: *const u16,
+                input_at: Places,
+                d_output: *const u16,
+                d_output_at: Places,
+                d_weight: *mut f32,
+                d_weight_at: Offsets,
+                windows: Windows,
+                product: Product,
+            ) {
+                use super::device::{$width as Tile, Block, Matrices, multiply, store_part};
+
+                let block = Block::new::<Tile>(product);
+                let matrices = Matrices { left: input, left_at: input_at, right: d_output, right_at: d_output_at };
+                let (left, right) = ($left(windows, product, block.row), $right(product, block.column));
+                let sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
+                let parts = d_weight.wrapping_add(d_weight_at.of(block.problem) as usize);
+                store_part::<Tile, $pairs>(&sums, block, product, parts);
+            }
+        }
+    };
+}
+
+/// Operands of any shape, by the tile's first row or column.
+#[cfg(target_arch = "nvptx64")]
+mod any {
+    use crate::bf16::operand::{AnyPixels, AnyRows, AnyTaps, AnyTransposed, Elements};
+    use crate::product::Product;
+    use crate::product::copy::Windows;
+
+    #[inline(always)]
+    pub(super) fn pixels(windows: Windows, product: Product, row: u32) -> Elements<AnyPixels> {
+        Elements(AnyPixels { windows, product }, row)
+    }
+
+    #[inline(always)]
+    pub(super) fn taps(windows: Windows, product: Product, row: u32) -> Elements<AnyTaps> {
+        Elements(AnyTaps { windows, product }, row)
+    }
+
+    #[inline(always)]
+    pub(super) fn rows(product: Product, column: u32) -> Elements<AnyRows> {
+        Elements(AnyRows { product }, column)
+    }
+
+    #[inline(always)]
+    pub(super) fn transposed(windows: Windows, product: Product, column: u32) -> Elements<AnyTransposed> {
+        Elements(AnyTransposed { windows, product }, column)
+    }
+}
+
+#[cfg(target_arch = "nvptx64")]
+use super::operand::{Pixels, Rows, Taps, Transposed};
+
+forward! { FORWARD_48: conv_forward_bf16_48, Narrow, Pixels::new, Rows::new, store_chunks, true }
+forward! { FORWARD_96: conv_forward_bf16_96, Middle, Pixels::new, Rows::new, store_chunks, true }
+forward! { FORWARD_128: conv_forward_bf16_128, Wide, Pixels::new, Rows::new, store_chunks, true }
+forward! { FORWARD_ANY: conv_forward_bf16_any, Wide, any::pixels, any::rows, store_each, false }
+input_grad! { INPUT_GRAD_48: conv_input_grad_bf16_48, Narrow, Pixels::new, Transposed::new, store_chunks, true }
+input_grad! { INPUT_GRAD_96: conv_input_grad_bf16_96, Middle, Pixels::new, Transposed::new, store_chunks, true }
+input_grad! { INPUT_GRAD_128: conv_input_grad_bf16_128, Wide, Pixels::new, Transposed::new, store_chunks, true }
+input_grad! { INPUT_GRAD_ANY: conv_input_grad_bf16_any, Wide, any::pixels, any::transposed, store_each, false }
+weight_grad! { WEIGHT_GRAD_48: conv_weight_grad_bf16_48, Narrow, Taps::new, Rows::new, true }
+weight_grad! { WEIGHT_GRAD_96: conv_weight_grad_bf16_96, Middle, Taps::new, Rows::new, true }
+weight_grad! { WEIGHT_GRAD_128: conv_weight_grad_bf16_128, Wide, Taps::new, Rows::new, true }
+weight_grad! { WEIGHT_GRAD_ANY: conv_weight_grad_bf16_any, Wide, any::taps, any::rows, false }

@@ -1,59 +1,51 @@
 //! Operands of a product on tensor cores: where an element lies in memory, and how a tile gets into shared memory.
 //!
 //! An operand is a function from row (or column) and term to a place. Where all extents and places are multiples of
-//! [`CHUNK`], eight neighbours are in one place or all outside, and are copied in the background; otherwise elements
-//! are read one by one, which is right for any shape and slow.
+//! [`CHUNK`], eight neighbours are in one place or all outside, and are copied in the background, by operands that
+//! know which part of a place stays the same from step to step. Any other shape goes through [`Elements`], one by one.
 
-use super::{CHUNK, TILE};
-use crate::arch::{copy_async, load_matrices, load_matrices_transposed, shared_store, thread};
+use super::{CHUNK, MAX_SIZE, THREADS, TILE_K};
+use crate::arch::{copy_async, copy_async_if, load_matrices, load_matrices_transposed, shared_store, thread};
 use crate::product::Product;
-use crate::product::copy::Windows;
+use crate::product::copy::{MAX_EXTENT, Windows};
+
+/// Rows of a left tile, or columns of a right one.
+pub(super) trait Extent {
+    /// How many: a multiple of 16.
+    const OUTER: u32;
+    /// Chunks of a row, where a tile has a row for each term.
+    const CHUNKS: u32 = Self::OUTER / CHUNK;
+}
+
+/// The byte of a chunk in a tile with a row of [`TILE_K`] terms for each row or column.
+#[inline(always)]
+const fn place_of_terms(row: u32, chunk: u32) -> u32 {
+    row * (TILE_K * 2) + ((chunk ^ (row / 2 % 4)) << 4)
+}
+
+/// The byte of a chunk in a tile with a row for each term: rows eight apart begin in the same banks, others where
+/// their length says.
+#[inline(always)]
+const fn place_of_outers<E: Extent>(term: u32, chunk: u32) -> u32 {
+    let permuted = match E::CHUNKS % 8 {
+        0 => chunk ^ (term % 8),
+        4 => chunk ^ (term / 2 % 4),
+        _ => chunk ^ (term / 4 % 2),
+    };
+    (term * E::CHUNKS + permuted) << 4
+}
 
 /// An operand: `outer` counts rows of the left one, columns of the right one.
 pub(super) trait Operand {
     /// Whether neighbouring terms are neighbours in memory; otherwise neighbouring rows or columns are.
     const TERMS_ARE_NEIGHBOURS: bool;
 
-    /// The place of an element, and whether there is one: others are zero.
-    fn at(&self, outer: u32, term: u32) -> (u32, bool);
-
-    /// Starts the copies of a tile, which begins at `outer` and `term`.
+    /// Starts the copies of the tile whose first term is `term`.
     ///
     /// # Safety
-    /// `from` points to the operand; `to` to a tile in the pool that no thread reads or writes before a barrier. With
-    /// `chunked`, `from` is aligned to 16 bytes and extents are multiples of [`CHUNK`].
-    #[inline(always)]
-    unsafe fn start(&self, from: *const u16, to: u32, outer: u32, term: u32, chunked: bool) {
-        unroll!(I in 4 {
-            let (outer, term, to) = if Self::TERMS_ARE_NEIGHBOURS {
-                let (chunk, row) = (thread() % 8, thread() / 8 + 32 * I as u32);
-                (outer + row, term + CHUNK * chunk, to + row * 128 + ((chunk ^ (row % 8)) << 4))
-            } else {
-                let (chunk, row) = (thread() % 16, thread() / 16 + 16 * I as u32);
-                (outer + CHUNK * chunk, term + row, to + row * (TILE * 2) + ((chunk ^ (row % 8)) << 4))
-            };
-            if chunked {
-                let (offset, inside) = self.at(outer, term);
-                // SAFETY: the caller's contract; every chunk of the tile is one thread's.
-                unsafe { copy_async(to, from.wrapping_add(offset as usize), inside) };
-            } else {
-                let element = |i: u32| {
-                    let (outer, term) =
-                        if Self::TERMS_ARE_NEIGHBOURS { (outer, term + i) } else { (outer + i, term) };
-                    let (offset, inside) = self.at(outer, term);
-                    // SAFETY: there is an element where it is inside.
-                    if inside { u32::from(unsafe { *from.add(offset as usize) }) } else { 0 }
-                };
-                let mut pair = 0;
-                while pair < CHUNK / 2 {
-                    let value = element(2 * pair) | element(2 * pair + 1) << 16;
-                    // SAFETY: as above.
-                    unsafe { shared_store(to + 4 * pair, value) };
-                    pair += 1;
-                }
-            }
-        });
-    }
+    /// `from` points to the operand; `to` to a tile in the pool that no thread reads or writes before a barrier. Where
+    /// chunks are copied, `from` is aligned to 16 bytes and extents are multiples of [`CHUNK`].
+    unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32);
 
     /// Reads 16 rows or columns by 16 terms, as four matrices: lanes of the half `outer_half` or `term_half` give the
     /// address of the second eight.
@@ -61,17 +53,245 @@ pub(super) trait Operand {
     /// # Safety
     /// As [`load_matrices`].
     #[inline(always)]
-    unsafe fn load(tile: u32, outer: u32, term: u32, outer_half: u32, term_half: u32) -> [u32; 4] {
+    unsafe fn load<E: Extent>(tile: u32, outer: u32, term: u32, outer_half: u32, term_half: u32) -> [u32; 4] {
         let row = thread() % 8;
         // SAFETY: the caller's contract; chunks lie where `start` puts them.
         unsafe {
             if Self::TERMS_ARE_NEIGHBOURS {
-                let chunk = term / CHUNK + term_half;
-                load_matrices(tile + (outer + 8 * outer_half + row) * 128 + ((chunk ^ row) << 4))
+                load_matrices(tile + place_of_terms(outer + 8 * outer_half + row, term / CHUNK + term_half))
             } else {
                 let chunk = outer / CHUNK + outer_half;
-                load_matrices_transposed(tile + (term + 8 * term_half + row) * (TILE * 2) + ((chunk ^ row) << 4))
+                load_matrices_transposed(tile + place_of_outers::<E>(term + 8 * term_half + row, chunk))
             }
+        }
+    }
+}
+
+/// A row or column of pixels that is outside of every image.
+const OUTSIDE: u32 = MAX_EXTENT * (MAX_EXTENT << 1);
+
+/// Rows are windows, terms are taps and channels; no dilation.
+pub(super) struct Pixels {
+    windows: Windows,
+    k: u32,
+    /// The window's first pixel.
+    base: [u32; 4],
+    /// The rows of taps that are inside of the image, and from bit 16 on the columns.
+    inside: [u32; 4],
+}
+
+/// Bits `t` below [`MAX_SIZE`] for which `0 <= start + t < len`, where `start` may wrap below zero.
+#[inline(always)]
+fn inside_bits(start: u32, len: u32) -> u32 {
+    let below = |limit: i32| {
+        (1 << if limit < 0 {
+            0
+        } else if limit > MAX_SIZE as i32 {
+            MAX_SIZE
+        } else {
+            limit as u32
+        }) - 1
+    };
+    below(len.wrapping_sub(start) as i32) & !below(0_u32.wrapping_sub(start) as i32)
+}
+
+impl Pixels {
+    /// For the tile whose first row is `row`.
+    #[inline(always)]
+    pub(super) fn new(windows: Windows, product: Product, row: u32) -> Pixels {
+        let Windows { height, width, channels, stride, pad, .. } = windows;
+        let mut pixels = Pixels { windows, k: product.k, base: [0; 4], inside: [0; 4] };
+        unroll!(I in 4 {
+            let row = row + thread() / 4 + 32 * I as u32;
+            if row < product.m {
+                let (rest, x) = windows.by_columns.divide(row);
+                let (image, y) = windows.by_rows.divide(rest);
+                let (y, x) = ((y * stride).wrapping_sub(pad), (x * stride).wrapping_sub(pad));
+                pixels.base[I] =
+                    (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x).wrapping_mul(channels);
+                pixels.inside[I] = inside_bits(y, height) | inside_bits(x, width) << 16;
+            }
+        });
+        pixels
+    }
+}
+
+impl Operand for Pixels {
+    const TERMS_ARE_NEIGHBOURS: bool = true;
+
+    #[inline(always)]
+    unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
+        let Windows { width, channels, .. } = self.windows;
+        let chunk = thread() % 4;
+        let term = term + CHUNK * chunk;
+        let (tap, channel) = self.windows.by_channels.divide(term);
+        let (tap_y, tap_x) = self.windows.by_size.divide(tap);
+        let ahead = (tap_y * width + tap_x) * channels + channel;
+        let to = to + place_of_terms(thread() / 4, chunk);
+        // Beyond the last term it is a bit that is never set.
+        let wanted = if term < self.k { 1 << tap_y | 1 << (16 + tap_x) } else { 1 << 31 };
+        unroll!(I in 4 {
+            let inside = self.inside[I] & wanted == wanted;
+            let from = from.wrapping_add(self.base[I].wrapping_add(ahead) as usize);
+            // SAFETY: the caller's contract; every chunk of the tile is one thread's.
+            unsafe { copy_async(to + 32 * TILE_K * 2 * I as u32, from, inside) };
+        });
+    }
+}
+
+/// Rows are taps and channels, terms are windows; no dilation.
+pub(super) struct Taps {
+    windows: Windows,
+    k: u32,
+    channel: u32,
+    y: u32,
+    x: u32,
+}
+
+impl Taps {
+    /// For the tile whose first row is `row`.
+    #[inline(always)]
+    pub(super) fn new(windows: Windows, product: Product, row: u32) -> Taps {
+        let row = row + thread() % 16 * CHUNK;
+        let (tap, channel) = windows.by_channels.divide(row);
+        let (y, x) = windows.by_size.divide(tap);
+        let y = if row < product.m { y.wrapping_sub(windows.pad) } else { OUTSIDE };
+        Taps { windows, k: product.k, channel, y, x: x.wrapping_sub(windows.pad) }
+    }
+}
+
+impl Operand for Taps {
+    const TERMS_ARE_NEIGHBOURS: bool = false;
+
+    #[inline(always)]
+    unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
+        let Windows { height, width, channels, stride, .. } = self.windows;
+        let row = thread() / 16;
+        unroll!(I in 4 {
+            let row = row + 8 * I as u32;
+            let (rest, x) = self.windows.by_columns.divide(term + row);
+            let (image, y) = self.windows.by_rows.divide(rest);
+            let (y, x) = (self.y.wrapping_add(y * stride), self.x.wrapping_add(x * stride));
+            let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
+            let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
+            let inside = term + row < self.k && y < height && x < width;
+            // SAFETY: the caller's contract; every chunk of the tile is one thread's.
+            unsafe { copy_async(to + place_of_outers::<E>(row, thread() % 16), from, inside) };
+        });
+    }
+}
+
+/// As it lies in memory, `k` rows of `n`.
+pub(super) struct Rows {
+    n: u32,
+    k: u32,
+    column: u32,
+}
+
+impl Rows {
+    /// For the tile whose first column is `column`.
+    #[inline(always)]
+    pub(super) fn new(product: Product, column: u32) -> Rows {
+        Rows { n: product.n, k: product.k, column }
+    }
+}
+
+impl Operand for Rows {
+    const TERMS_ARE_NEIGHBOURS: bool = false;
+
+    #[inline(always)]
+    unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
+        unroll!(I in 4 {
+            let i = thread() + THREADS * I as u32;
+            if THREADS * (I as u32) < TILE_K * E::CHUNKS {
+                let (row, chunk) = (i / E::CHUNKS, i % E::CHUNKS);
+                let column = self.column + CHUNK * chunk;
+                let from = from.wrapping_add((term + row).wrapping_mul(self.n).wrapping_add(column) as usize);
+                let inside = term + row < self.k && column < self.n;
+                let to = to + place_of_outers::<E>(row, chunk);
+                // SAFETY: the caller's contract; every chunk of the tile is one thread's.
+                unsafe { copy_async_if(row < TILE_K, to, from, inside) };
+            }
+        });
+    }
+}
+
+/// Weights `[taps, n, channels of the windows]`, whose terms are taps, last one first, and channels.
+pub(super) struct Transposed {
+    windows: Windows,
+    n: u32,
+    k: u32,
+    column: u32,
+}
+
+impl Transposed {
+    /// For the tile whose first column is `column`.
+    #[inline(always)]
+    pub(super) fn new(windows: Windows, product: Product, column: u32) -> Transposed {
+        Transposed { windows, n: product.n, k: product.k, column: column + thread() / 4 }
+    }
+}
+
+impl Operand for Transposed {
+    const TERMS_ARE_NEIGHBOURS: bool = true;
+
+    #[inline(always)]
+    unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
+        let (row, chunk) = (thread() / 4, thread() % 4);
+        let term = term + CHUNK * chunk;
+        let (tap, channel) = self.windows.by_channels.divide(term);
+        let first = self.windows.taps.wrapping_sub(1 + tap).wrapping_mul(self.n).wrapping_add(self.column);
+        let from = from.wrapping_add(first.wrapping_mul(self.windows.channels).wrapping_add(channel) as usize);
+        let to = to + place_of_terms(row, chunk);
+        unroll!(I in 4 {
+            let ahead = 32 * I as u32;
+            if ahead < E::OUTER {
+                let inside = self.column + ahead < self.n && term < self.k;
+                let from = from.wrapping_add(ahead as usize * self.windows.channels as usize);
+                // SAFETY: the caller's contract; every chunk of the tile is one thread's.
+                unsafe { copy_async_if(row + ahead < E::OUTER, to + ahead * TILE_K * 2, from, inside) };
+            }
+        });
+    }
+}
+
+/// Where an element of an operand lies.
+pub(super) trait At {
+    /// As [`Operand::TERMS_ARE_NEIGHBOURS`].
+    const TERMS_ARE_NEIGHBOURS: bool;
+
+    /// The place of an element, and whether there is one: others are zero.
+    fn at(&self, outer: u32, term: u32) -> (u32, bool);
+}
+
+/// An operand of any shape, whose tile begins at a row or column.
+pub(super) struct Elements<A>(pub(super) A, pub(super) u32);
+
+impl<A: At> Operand for Elements<A> {
+    const TERMS_ARE_NEIGHBOURS: bool = A::TERMS_ARE_NEIGHBOURS;
+
+    #[inline(always)]
+    unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
+        let &Elements(ref operand, first) = self;
+        let mut pair = thread();
+        while pair < E::OUTER * TILE_K / 2 {
+            let (places, to) = if A::TERMS_ARE_NEIGHBOURS {
+                let (outer, inner) = (pair / (TILE_K / 2), pair % (TILE_K / 2) * 2);
+                let at = |i: u32| operand.at(first + outer, term + inner + i);
+                ([at(0), at(1)], to + place_of_terms(outer, inner / CHUNK) + inner % CHUNK * 2)
+            } else {
+                let (inner, outer) = (pair / (E::OUTER / 2), pair % (E::OUTER / 2) * 2);
+                let at = |i: u32| operand.at(first + outer + i, term + inner);
+                ([at(0), at(1)], to + place_of_outers::<E>(inner, outer / CHUNK) + outer % CHUNK * 2)
+            };
+            // SAFETY: the caller's contract; there is an element where it is inside, and every pair of the tile is one
+            // thread's.
+            unsafe {
+                let value =
+                    |(place, inside): (u32, bool)| if inside { u32::from(*from.add(place as usize)) } else { 0 };
+                shared_store(to, value(places[0]) | value(places[1]) << 16);
+            }
+            pair += THREADS;
         }
     }
 }
@@ -94,13 +314,13 @@ fn pixel(windows: &Windows, window: u32, term: u32) -> (u32, bool) {
     (pixel.wrapping_mul(channels).wrapping_add(channel), inside)
 }
 
-/// Rows are windows, terms are taps and channels.
-pub(super) struct Pixels {
+/// [`Pixels`] of any shape and dilation.
+pub(super) struct AnyPixels {
     pub(super) windows: Windows,
     pub(super) product: Product,
 }
 
-impl Operand for Pixels {
+impl At for AnyPixels {
     const TERMS_ARE_NEIGHBOURS: bool = true;
 
     #[inline(always)]
@@ -110,13 +330,13 @@ impl Operand for Pixels {
     }
 }
 
-/// Rows are taps and channels, terms are windows.
-pub(super) struct Taps {
+/// [`Taps`] of any shape.
+pub(super) struct AnyTaps {
     pub(super) windows: Windows,
     pub(super) product: Product,
 }
 
-impl Operand for Taps {
+impl At for AnyTaps {
     const TERMS_ARE_NEIGHBOURS: bool = false;
 
     #[inline(always)]
@@ -126,12 +346,12 @@ impl Operand for Taps {
     }
 }
 
-/// As it lies in memory, `k` rows of `n`.
-pub(super) struct Rows {
+/// [`Rows`] of any shape.
+pub(super) struct AnyRows {
     pub(super) product: Product,
 }
 
-impl Operand for Rows {
+impl At for AnyRows {
     const TERMS_ARE_NEIGHBOURS: bool = false;
 
     #[inline(always)]
@@ -141,13 +361,13 @@ impl Operand for Rows {
     }
 }
 
-/// Weights `[taps, n, channels of the windows]`, whose terms are taps, last one first, and channels.
-pub(super) struct Transposed {
+/// [`Transposed`] of any shape.
+pub(super) struct AnyTransposed {
     pub(super) windows: Windows,
     pub(super) product: Product,
 }
 
-impl Operand for Transposed {
+impl At for AnyTransposed {
     const TERMS_ARE_NEIGHBOURS: bool = true;
 
     #[inline(always)]

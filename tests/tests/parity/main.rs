@@ -18,7 +18,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use convnet::cpu::Cpu;
-use convnet::cuda;
+use convnet::cuda::{self, Precision};
 use convnet::naive::Naive;
 use convnet::ops::Region;
 use convnet::plan::Mode;
@@ -104,8 +104,11 @@ fn on_the_gpu(files: &[PathBuf]) {
             say(&format!("{}.npz: too large for a simulated GPU", reference.name));
             return Vec::new();
         }
-        let mut failures = compare(reference, Numbers::F32, gpu);
-        failures.extend(compare_fused(reference, |_| gpu()));
+        let mut failures = Vec::new();
+        for (numbers, precision) in [(Numbers::F32, Precision::F32), (Numbers::Bf16, Precision::Bf16)] {
+            failures.extend(compare(reference, numbers, || gpu(precision)));
+            failures.extend(compare_fused(reference, |_| gpu(precision)));
+        }
         failures
     });
 }

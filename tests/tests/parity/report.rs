@@ -10,6 +10,8 @@ use crate::reference::{Expected, Meta};
 pub(crate) enum Numbers {
     F64,
     F32,
+    /// Activations and their gradients in bf16, the rest in f32.
+    Bf16,
 }
 
 /// The kinds of quantities that have a limit of their own.
@@ -60,6 +62,7 @@ impl<'a> Report<'a> {
         match (self.numbers, kind) {
             // Whole arrays are equal; a norm is a sum of up to 38 million terms, one after the other.
             (_, Kind::Input) => 1e-11,
+            (Numbers::Bf16, _) => 2e-2,
             (_, Kind::Switched) => 0.1,
             (Numbers::F64, Kind::Trained) if self.exact => 1e-11,
             (Numbers::F64, _) if self.exact => 1e-12,
@@ -117,7 +120,7 @@ impl<'a> Report<'a> {
             let limit = match self.numbers {
                 Numbers::F32 if switched.is_some_and(|switched| step > switched) => 1e-3,
                 Numbers::F32 => torch.iter().take(step + 3).fold(limit, |limit, off| limit.max(8.0 * off)),
-                Numbers::F64 => limit,
+                Numbers::F64 | Numbers::Bf16 => limit,
             };
             let place = format!("{got} for {expected}");
             self.judge(Kind::Loss, &format!("{name} step {step}"), ((got - expected) / expected).abs(), limit, &place);

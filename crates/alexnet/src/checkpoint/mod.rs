@@ -5,12 +5,14 @@
 
 mod file;
 mod folder;
+mod precision;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use convnet::cuda::Precision;
 use convnet::net::Net;
 use convnet::ops::{Device, Span};
 use convnet::plan::Parameter;
@@ -110,6 +112,9 @@ pub struct Settings {
     pub schedule: String,
     /// The first rate of weights, where it is not the net's.
     pub rate: Option<f64>,
+    /// The type of activations. Older checkpoints have none: they were trained in f32.
+    #[serde(default, with = "precision")]
+    pub precision: Precision,
 }
 
 /// How far a run is.

@@ -27,7 +27,14 @@ fn state() -> State {
             val: 2000,
             names: Some(7),
         },
-        settings: Settings { seed: u64::MAX, batch: 4, epochs: 20, schedule: "short".to_string(), rate: Some(0.1) },
+        settings: Settings {
+            seed: u64::MAX,
+            batch: 4,
+            epochs: 20,
+            schedule: "short".to_string(),
+            rate: Some(0.1),
+            precision: Precision::Bf16,
+        },
         position: Position {
             epoch: 3,
             step: 7,
@@ -154,6 +161,18 @@ fn data_is_known_by_labels_and_names() {
 fn a_checkpoint_without_the_names_of_its_data_can_be_read() {
     let id = serde_json::from_str::<DataId>(r#"{"name":"demo","folder":null,"train":8000,"val":2000}"#).unwrap();
     assert_eq!(id.names, None);
+}
+
+#[test]
+fn settings_without_a_precision_are_those_of_f32() {
+    let read = |precision: &str| {
+        let text = format!(r#"{{"seed":1,"batch":4,"epochs":2,"schedule":"short","rate":null{precision}}}"#);
+        serde_json::from_str::<Settings>(&text)
+    };
+    assert_eq!(read("").unwrap().precision, Precision::F32);
+    assert_eq!(read(r#","precision":"bf16""#).unwrap().precision, Precision::Bf16);
+    let error = read(r#","precision":"f16""#).unwrap_err().to_string();
+    assert!(error.starts_with(r#"precision "f16", expected f32 or bf16"#), "{error}");
 }
 
 #[test]

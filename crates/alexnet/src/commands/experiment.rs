@@ -72,7 +72,8 @@ impl<'a> Runner<'a> {
         let texts = experiment.nets(&source, &origin)?;
         let epochs = args.epochs.unwrap_or(net.training.epochs);
         let id = DataId::of(&data, args.data.as_deref());
-        let settings = Settings { experiment, data: id, net: source, epochs };
+        let precision = args.device.precision.unwrap_or_default().to_string();
+        let settings = Settings { experiment, data: id, net: source, epochs, precision };
         let default = Path::new("experiments").join(experiment.name());
         let results = Results::open(args.out.as_deref().unwrap_or(&default), &settings)?;
         for (arm, text) in experiment.arms().iter().zip(&texts) {
@@ -100,7 +101,7 @@ impl<'a> Runner<'a> {
         if left == 0 {
             return Ok(());
         }
-        let (device, words) = device::open(&self.args.device)?;
+        let (device, words) = device::open(&self.args.device, self.args.device.precision.unwrap_or_default())?;
         let epoch = estimate::epoch(&self.net, data, device, device::loader_threads(&self.args.device))?;
         let time = |epochs: usize| clock(epoch.checked_mul(epochs as u32).unwrap_or(Duration::MAX));
         let (epochs, all) = (self.epochs, left * self.epochs);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use convnet::cpu::Cpu;
+use convnet::cuda::Precision;
 use convnet::run::Network;
 use dataset::Statistics;
 
@@ -77,6 +78,7 @@ fn write(imported: &Imported, out: &Path, classes: Vec<String>, mean: Vec<f32>, 
             epochs: net.training.epochs,
             schedule: net.training.schedule.clone(),
             rate: None,
+            precision: Precision::F32,
         },
         position: Position::default(),
         history: Vec::new(),

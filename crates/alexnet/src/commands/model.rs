@@ -35,7 +35,7 @@ pub(super) fn checkpoint(path: Option<&Path>) -> Result<Checkpoint> {
 pub(super) fn open(args: &ModelArgs, device: &DeviceArgs, batch: Option<usize>) -> Result<Model> {
     let checkpoint = checkpoint(args.model.as_deref())?;
     let batch = batch.unwrap_or(checkpoint.state.settings.batch);
-    let (device, _) = device::open(device)?;
+    let (device, _) = device::open(device, device.precision.unwrap_or_default())?;
     let mut network = Network::for_inference(&checkpoint.net, batch, device)?;
     checkpoint.restore(&mut network, false)?;
     let statistics = &checkpoint.statistics;

@@ -71,7 +71,7 @@ impl Start {
 
     /// Makes the network and the statistics; none when somebody asked to stop.
     fn make(&mut self, args: &TrainArgs, interrupt: &Interrupt) -> Result<Option<Prepared>> {
-        let (device, device_words) = device::open(&args.device)?;
+        let (device, device_words) = device::open(&args.device, self.state.settings.precision)?;
         self.introduce(&device_words);
         let settings = &self.state.settings;
         let schedule = Schedule::new(&self.net, &settings.schedule, settings.epochs, settings.rate)?;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub net: String,
     /// The epochs of a run at most.
     pub epochs: usize,
+    /// The type of activations.
+    pub precision: String,
 }
 
 /// The folder of an experiment. No other process can have it at the same time.
@@ -103,6 +105,7 @@ fn difference(known: &Settings, asked: &Settings) -> Option<String> {
         () if !same_data => Some(format!("data {}, {} training images", known.data.name, known.data.train)),
         () if known.net != asked.net => Some("another net".to_string()),
         () if known.epochs != asked.epochs => Some(format!("--epochs {}", known.epochs)),
+        () if known.precision != asked.precision => Some(format!("--precision {}", known.precision)),
         () => None,
     }
 }
@@ -113,7 +116,13 @@ mod tests {
 
     fn settings() -> Settings {
         let data = DataId { name: "demo".to_string(), folder: None, train: 80, val: 20, names: Some(1) };
-        Settings { experiment: Experiment::Lrn, data, net: "a = 1".to_string(), epochs: 3 }
+        Settings {
+            experiment: Experiment::Lrn,
+            data,
+            net: "a = 1".to_string(),
+            epochs: 3,
+            precision: "f32".to_string(),
+        }
     }
 
     #[test]

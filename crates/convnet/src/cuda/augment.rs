@@ -20,7 +20,8 @@ pub(super) fn forward(cuda: &mut Cuda, op: &Augment, images: usize) -> Result<()
     let shape = Shape { side: op.side as u32, crop: op.crop as u32, by_crop: Divisor::new(op.crop as u32) };
     let width = element::width([op.output.start, len]);
     let (rgb, draws) = (cuda.inputs.rgb(), cuda.inputs.draws());
-    let [mean, output] = [op.mean, op.output].map(|span| cuda.address(span));
+    let mean = cuda.floats(Augment::NAME, op.mean)?;
+    let (output, precision) = cuda.address(op.output);
     let arguments = [
         Argument::address(&rgb),
         Argument::address(&draws),
@@ -33,5 +34,5 @@ pub(super) fn forward(cuda: &mut Cuda, op: &Augment, images: usize) -> Result<()
     // SAFETY: the operation passed its checks, so the output holds all images and overlaps nothing else, the mean is a
     // crop's, and the step has pixels and a draw inside the image for each image; regions are aligned to 256 bytes, and
     // `width` is 4 only where start and `n` are multiples of 4; grid and block are the kernel's.
-    unsafe { cuda.launch(&AUGMENT, element::grid(n, width, 1), &arguments) }
+    unsafe { cuda.launch(AUGMENT.of(precision), element::grid(n, width, 1), &arguments) }
 }

@@ -1,16 +1,21 @@
 //! Convolution.
 
-use kernels_gpu::conv::{FORWARD, INPUT_GRAD, INPUT_GRAD_STRIDED, WEIGHT_GRAD};
 use kernels_gpu::element::Divisor;
-use kernels_gpu::product::Product;
 use kernels_gpu::product::copy::{MAX_EXTENT, Windows};
+use kernels_gpu::{bf16, conv};
 
 use super::Cuda;
 use super::operand::count;
-use super::product::{Launch, column_sums, finish};
+use super::product::{Launch, ProductKernels, column_sums, finish, same};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation};
+
+const FORWARD: ProductKernels = ProductKernels { f32: &conv::FORWARD, bf16: &bf16::conv::FORWARD };
+const INPUT_GRAD: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD, bf16: &bf16::conv::INPUT_GRAD };
+/// For a stride above 1.
+const INPUT_GRAD_STRIDED: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD_STRIDED, ..INPUT_GRAD };
+const WEIGHT_GRAD: ProductKernels = ProductKernels { f32: &conv::WEIGHT_GRAD, bf16: &bf16::conv::WEIGHT_GRAD };
 
 /// Terms of a sum that are added in one part. Every sum of AlexNet's forward convolutions is one part; a weight gradient
 /// is cut into enough parts to fill a card.
@@ -47,6 +52,13 @@ impl Extents {
         count(op, taps * filters)?;
         let terms = count(op, taps * channels)?;
         Ok(Extents { shape, slice, outputs, inputs, terms })
+    }
+
+    /// Whether what lies side by side in images and weights can be copied in chunks.
+    fn chunked(&self) -> bool {
+        let ConvShape { channels, filters, size, .. } = self.shape;
+        let is_multiple = |extent: usize| extent.is_multiple_of(bf16::CHUNK as usize);
+        is_multiple(channels) && is_multiple(filters) && size <= bf16::MAX_SIZE as usize
     }
 
     /// Windows over the inputs.
@@ -108,13 +120,13 @@ pub(super) fn forward_of(
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let sources = towers[0].inputs.len() as u32;
-        let product = Product::join(extents.outputs, filters, extents.terms, sources, extents.slice);
+        let products = cuda.join([extents.outputs, filters, extents.terms], sources, extents.slice);
         let input = cuda.sources(name, towers.iter().map(|tower| &tower.inputs[..]))?;
         let weight = cuda.sources(name, towers.iter().map(|tower| &tower.weights[..]))?;
         let bias = cuda.operand(name, towers.iter().map(|tower| tower.bias))?;
         let output = cuda.operand(name, towers.iter().map(|tower| tower.output))?;
-        let (sum_sources, bias) = (product.parts / product.slices, Some((bias, finish(op.activation))));
-        let launch = Launch::new(cuda, name, product, sum_sources, towers.len() as u32, output, bias)?;
+        let bias = Some((bias, finish(op.activation)));
+        let launch = Launch::new(cuda, name, products, towers.len() as u32, output, bias)?;
         let (bias_base, bias_at) = launch.bias();
         let arguments = [
             Argument::address(&input.base),
@@ -126,13 +138,13 @@ pub(super) fn forward_of(
             Argument::address(&launch.base),
             Argument::value(&launch.at),
             Argument::value(&windows),
-            Argument::value(&product),
+            Argument::value(&products.product),
             Argument::value(&launch.finish),
         ];
         // SAFETY: the operation passed its check, so each span holds all images, weights or biases, and an output
         // overlaps nothing; parts go to scratch memory that was made for them; regions are aligned to 256 bytes; the
         // product and the windows are of one shape, whose extents were checked; grid and block are the kernel's.
-        unsafe { cuda.launch(&FORWARD, launch.grid, &arguments) }?;
+        unsafe { launch.run(cuda, FORWARD, &arguments, [&input, &weight], extents.chunked()) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -147,15 +159,16 @@ pub(super) fn input_grad_of(
 ) -> Result<(), Error> {
     let (windows, shape) = (extents.gradient_windows(), &op.shape);
     let terms = (shape.size * shape.size * shape.filters) as u32;
-    let kernel = if shape.stride == 1 { &INPUT_GRAD } else { &INPUT_GRAD_STRIDED };
+    let (kernels, chunked) =
+        if shape.stride == 1 { (INPUT_GRAD, extents.chunked()) } else { (INPUT_GRAD_STRIDED, false) };
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
-        let consumers = super::product::same(name, consumers)?;
-        let product = Product::split(extents.inputs, shape.channels as u32, terms, consumers, extents.slice);
+        let consumers = same(name, consumers)?;
+        let products = cuda.split([extents.inputs, shape.channels as u32, terms], consumers, extents.slice);
         let d_output = cuda.sources(name, sources.iter().map(|source| &source.d_outputs[..]))?;
         let weight = cuda.sources(name, sources.iter().map(|source| &source.weights[..]))?;
         let d_input = cuda.operand(name, sources.iter().map(|source| source.d_input))?;
-        let launch = Launch::new(cuda, name, product, consumers, sources.len() as u32, d_input, None)?;
+        let launch = Launch::new(cuda, name, products, sources.len() as u32, d_input, None)?;
         let arguments = [
             Argument::address(&d_output.base),
             Argument::value(&d_output.at),
@@ -164,10 +177,10 @@ pub(super) fn input_grad_of(
             Argument::address(&launch.base),
             Argument::value(&launch.at),
             Argument::value(&windows),
-            Argument::value(&product),
+            Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { cuda.launch(kernel, launch.grid, &arguments) }?;
+        unsafe { launch.run(cuda, kernels, &arguments, [&d_output, &weight], chunked) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -181,7 +194,7 @@ pub(super) fn weight_grad_of(
     name: &'static str,
 ) -> Result<(), Error> {
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
-    let product = Product::split(extents.terms, filters, extents.outputs, 1, extents.slice);
+    let products = cuda.split([extents.terms, filters, extents.outputs], 1, extents.slice).in_floats();
     let pairs = op.towers.iter().flat_map(|tower| {
         let pairs = tower.inputs.iter().zip(&tower.d_weights);
         pairs.map(|(&input, &d_weight)| ([input], [tower.d_output], d_weight))
@@ -191,7 +204,7 @@ pub(super) fn weight_grad_of(
         let input = cuda.sources(name, pairs.iter().map(|(input, _, _)| &input[..]))?;
         let d_output = cuda.sources(name, pairs.iter().map(|(_, d_output, _)| &d_output[..]))?;
         let d_weight = cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight))?;
-        let launch = Launch::new(cuda, name, product, 1, pairs.len() as u32, d_weight, None)?;
+        let launch = Launch::new(cuda, name, products, pairs.len() as u32, d_weight, None)?;
         let arguments = [
             Argument::address(&input.base),
             Argument::value(&input.at),
@@ -200,16 +213,16 @@ pub(super) fn weight_grad_of(
             Argument::address(&launch.base),
             Argument::value(&launch.at),
             Argument::value(&windows),
-            Argument::value(&product),
+            Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { cuda.launch(&WEIGHT_GRAD, launch.grid, &arguments) }?;
+        unsafe { launch.run(cuda, WEIGHT_GRAD, &arguments, [&input, &d_output], extents.chunked()) }?;
         launch.sum_parts(cuda)?;
     }
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let d_output = cuda.operand(name, towers.iter().map(|tower| tower.d_output))?;
         let d_bias = cuda.operand(name, towers.iter().map(|tower| tower.d_bias))?;
-        column_sums(cuda, name, product, d_output, d_bias, towers.len() as u32)?;
+        column_sums(cuda, name, products, d_output, d_bias, towers.len() as u32)?;
     }
     Ok(())
 }

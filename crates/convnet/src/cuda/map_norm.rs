@@ -31,14 +31,16 @@ fn kernel_shape(shape: &MapNormShape, pack: u32) -> Shape {
 pub(super) fn forward(cuda: &mut Cuda, op: &MapNormForward, images: usize) -> Result<(), Error> {
     let n = count(MapNormForward::NAME, images * op.shape.input_len())?;
     for towers in op.towers.chunks(MAX_TOWERS) {
-        let operands = cuda.forward_operands::<MapNormShape>(towers)?;
+        let (operands, precision) = cuda.forward_operands::<MapNormShape>(towers)?;
         let pack = width(&operands, op.shape.channels);
         let shape = kernel_shape(&op.shape, pack);
         let others = [Argument::value(&shape), Argument::value(&n)];
         // SAFETY: the operation passed its check, so each span has `n` floats, and an output overlaps nothing; the
         // divisors are those of the extents, and `half` is below 2^31 / 2; `pack` is 4 only where all places and channels
         // allow it; grid and block are the kernel's.
-        unsafe { cuda.launch(&FORWARD, grid(n, pack, towers.len() as u32), &arguments(&operands, &others)) }?;
+        unsafe {
+            cuda.launch(FORWARD.of(precision), grid(n, pack, towers.len() as u32), &arguments(&operands, &others))
+        }?;
     }
     Ok(())
 }
@@ -47,17 +49,17 @@ pub(super) fn backward(cuda: &mut Cuda, op: &MapNormBackward, images: usize) -> 
     let len = images * op.shape.input_len();
     let n = count(MapNormBackward::NAME, len)?;
     for towers in op.towers.chunks(MAX_TOWERS) {
-        let operands = cuda.backward_operands::<MapNormShape>(towers)?;
+        let (operands, precision) = cuda.backward_operands::<MapNormShape>(towers)?;
         let pack = width(&operands, op.shape.channels);
         let shape = kernel_shape(&op.shape, pack);
         let grid = grid(n, pack, towers.len() as u32);
         let terms = cuda.scratch(towers.len() * len * size_of::<f32>())?;
         let others = [Argument::address(&terms), Argument::value(&shape), Argument::value(&n)];
         // SAFETY: as in `forward`, for gradients; scratch memory has `n` floats for each tower.
-        unsafe { cuda.launch(&TERMS, grid, &arguments(&operands, &others)) }?;
+        unsafe { cuda.launch(TERMS.of(precision), grid, &arguments(&operands, &others)) }?;
         let [saved, _, d_input] = operands;
         // SAFETY: as above, and the kernel before it has written what this one reads.
-        unsafe { cuda.launch(&BACKWARD, grid, &arguments(&[saved, d_input], &others)) }?;
+        unsafe { cuda.launch(BACKWARD.of(precision), grid, &arguments(&[saved, d_input], &others)) }?;
     }
     Ok(())
 }

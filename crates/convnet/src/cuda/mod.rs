@@ -36,6 +36,8 @@ use graphs::Graphs;
 use memory::Memory;
 use step::StepMemory;
 
+pub use kernels_gpu::Precision;
+
 /// The kernels that were there when this was built: (architecture, PTX).
 const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
@@ -94,11 +96,12 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// The card with this number.
+    /// The card with this number, to compute in `precision`: [`Region::Work`], and the weights that products read, are
+    /// of that type; the other regions are f32. What is written is rounded to nearest.
     ///
     /// # Errors
     /// [`Error::Driver`], and [`Error::NoKernels`] when this was built without kernels.
-    pub fn new(ordinal: u32) -> Result<Cuda, Error> {
+    pub fn new(ordinal: u32, precision: Precision) -> Result<Cuda, Error> {
         let context = Context::new(ordinal)?;
         let module = Module::load(&context, &kernels()?)?;
         let mut functions = HashMap::new();
@@ -107,7 +110,7 @@ impl Cuda {
         }
         let stream = Arc::new(Stream::new(&context)?);
         let graphs = Graphs::default();
-        let memory = Memory::new(&context)?;
+        let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
         let (step, scratch) = (Step::default(), None);
         Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
@@ -119,6 +122,11 @@ impl Cuda {
     /// Those of the driver.
     pub fn name(&self) -> Result<String, Error> {
         Ok(self.context.name()?)
+    }
+
+    /// The type of activations, their gradients, and of the weights that products read.
+    pub fn precision(&self) -> Precision {
+        self.memory.precision()
     }
 
     /// How long an operation takes on the card: the mean of `repeats` runs, one behind the other, after one that is not

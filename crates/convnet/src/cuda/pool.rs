@@ -1,7 +1,7 @@
 //! Max pooling.
 
 use kernels_gpu::element::{Divisor, MAX_TOWERS, grid};
-use kernels_gpu::pool::{BACKWARD, FORWARD, Shape};
+use kernels_gpu::pool::{BACKWARD, BACKWARD_CELLS, CELL, CELL_WINDOW, FORWARD, Shape, cells_grid};
 
 use super::Cuda;
 use super::operand::{arguments, count, width};
@@ -45,14 +45,16 @@ pub(super) fn forward(cuda: &mut Cuda, op: &PoolForward, images: usize) -> Resul
     check(PoolForward::NAME, shape, images)?;
     let n = count(PoolForward::NAME, images * shape.output_len())?;
     for towers in op.towers.chunks(MAX_TOWERS) {
-        let operands = cuda.forward_operands::<PoolShape>(towers)?;
+        let (operands, precision) = cuda.forward_operands::<PoolShape>(towers)?;
         let width = width(&operands, shape.channels);
         let kernel_shape = kernel_shape(shape, width, shape.out_height, shape.out_width);
         let others = [Argument::value(&kernel_shape), Argument::value(&n)];
         // SAFETY: the operation passed its check, so each span holds all images, an output overlaps nothing, and no
         // extent is 0; windows were checked here; the divisors are of outputs; `width` is 4 only where all places and
         // channels allow it; grid and block are the kernel's.
-        unsafe { cuda.launch(&FORWARD, grid(n, width, towers.len() as u32), &arguments(&operands, &others)) }?;
+        unsafe {
+            cuda.launch(FORWARD.of(precision), grid(n, width, towers.len() as u32), &arguments(&operands, &others))
+        }?;
     }
     Ok(())
 }
@@ -61,13 +63,25 @@ pub(super) fn backward(cuda: &mut Cuda, op: &PoolBackward, images: usize) -> Res
     let shape = &op.shape;
     check(PoolBackward::NAME, shape, images)?;
     let n = count(PoolBackward::NAME, images * shape.input_len())?;
+    let in_cells = shape.size == CELL_WINDOW as usize && shape.stride == CELL as usize;
     for towers in op.towers.chunks(MAX_TOWERS) {
-        let operands = cuda.backward_operands::<PoolShape>(towers)?;
+        let (operands, precision) = cuda.backward_operands::<PoolShape>(towers)?;
         let width = width(&operands, shape.channels);
-        let kernel_shape = kernel_shape(shape, width, shape.in_height, shape.in_width);
+        let (kernel, rows, columns, n) = if in_cells {
+            let cells = |pixels: usize| pixels.div_ceil(CELL as usize);
+            let (rows, columns) = (cells(shape.in_height), cells(shape.in_width));
+            let packs = (images * rows * columns * shape.channels) as u32 / width;
+            (&BACKWARD_CELLS, rows, columns, packs)
+        } else {
+            (&BACKWARD, shape.in_height, shape.in_width, n)
+        };
+        let kernel_shape = kernel_shape(shape, width, rows, columns);
         let others = [Argument::value(&kernel_shape), Argument::value(&n)];
-        // SAFETY: as in `forward`, for gradients; the divisors are of inputs.
-        unsafe { cuda.launch(&BACKWARD, grid(n, width, towers.len() as u32), &arguments(&operands, &others)) }?;
+        let towers = towers.len() as u32;
+        let grid = if in_cells { cells_grid(n, towers) } else { grid(n, width, towers) };
+        // SAFETY: as in `forward`, for gradients; the divisors are of inputs or of cells, as the kernel wants them, and
+        // only windows of cells go to the kernel of cells.
+        unsafe { cuda.launch(kernel.of(precision), grid, &arguments(&operands, &others)) }?;
     }
     Ok(())
 }

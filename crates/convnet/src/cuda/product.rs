@@ -1,20 +1,24 @@
 //! What the launches of products share: places of sources, parts in scratch memory, and their sum.
 
+use kernels_gpu::bf16::{self, conv::Entries};
 use kernels_gpu::column_sums::COLUMN_SUMS;
 use kernels_gpu::element::{Divisor, MAX_TOWERS, Offsets};
 use kernels_gpu::product::{MAX_LAYERS, MAX_SOURCES, Places, Product};
 use kernels_gpu::sum_parts::{Finish, SUM_PARTS, Sum};
+use kernels_gpu::{Kernel, Precision};
 
 use super::Cuda;
-use super::operand::{Operand, count};
+use super::operand::{Operand, count, wrong_type};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{Activation, Span};
 
-/// One operand of each source of up to [`MAX_TOWERS`] problems.
+/// One operand of each source of up to [`MAX_TOWERS`] problems, of the type that products read.
 pub(super) struct Sources {
     pub(super) base: u64,
     pub(super) at: Places,
+    /// Where each begins.
+    places: Vec<usize>,
 }
 
 impl Cuda {
@@ -27,17 +31,74 @@ impl Cuda {
         let n_sources = same(op, problems.clone().map(<[Span]>::len))? as usize;
         let mut at = [Offsets::new([0; MAX_TOWERS]); MAX_SOURCES];
         let mut base = None;
+        let mut places = Vec::new();
         for (source, at) in at.iter_mut().enumerate().take(n_sources) {
-            let operand = self.operand(op, problems.clone().map(|spans| spans[source]))?;
+            let operand = self.operand_of_product(op, problems.clone().map(|spans| spans[source]))?;
             let first = *base.get_or_insert(operand.base);
             if operand.base != first {
                 let problem = "sources in several regions, expected one".to_string();
                 return Err(Error::Unsupported { op, problem });
             }
             *at = operand.at;
+            places.extend(operand.places());
         }
-        Ok(Sources { base: base.unwrap_or(0), at: Places::new(at) })
+        Ok(Sources { base: base.unwrap_or(0), at: Places::new(at), places })
     }
+
+    /// The products of a launch, in parts of at most about `slice` terms of each source, for an input gradient.
+    pub(super) fn split(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
+        let precision = self.memory.precision();
+        let product = match precision {
+            Precision::F32 => Product::split(m, n, k, sources, slice),
+            Precision::Bf16 => bf16::split(m, n, k, sources, slice),
+        };
+        Products { product, precision, floats: false, sources }
+    }
+
+    /// As [`Cuda::split`], but in one part where all sources together have at most `slice` terms, for a forward pass.
+    pub(super) fn join(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
+        let products = self.split([m, n, k], sources, slice);
+        let is_short = u64::from(sources) * u64::from(k) <= u64::from(slice);
+        match products.precision {
+            Precision::F32 => {
+                let product = Product::join(m, n, k, sources, slice);
+                Products { product, sources: product.parts / product.slices, ..products }
+            }
+            Precision::Bf16 if is_short => Products { product: bf16::join(m, n, k, sources), sources: 1, ..products },
+            Precision::Bf16 => Products { sources: 1, ..products },
+        }
+    }
+}
+
+/// The products of a launch, as kernels of one precision take them.
+#[derive(Clone, Copy)]
+pub(super) struct Products {
+    pub(super) product: Product,
+    /// The type of the operands.
+    pub(super) precision: Precision,
+    /// Whether the kernel writes f32 even in one part.
+    floats: bool,
+    /// Sources that are summed one by one.
+    sources: u32,
+}
+
+impl Products {
+    /// Those of a weight gradient, whose kernels write f32.
+    pub(super) fn in_floats(self) -> Products {
+        Products { floats: true, ..self }
+    }
+
+    /// The type of what the kernel writes.
+    fn written(&self) -> Precision {
+        if self.floats || self.product.parts > 1 { Precision::F32 } else { self.precision }
+    }
+}
+
+/// The kernels of an operation.
+#[derive(Clone, Copy)]
+pub(super) struct ProductKernels {
+    pub(super) f32: &'static Kernel,
+    pub(super) bf16: &'static Entries,
 }
 
 /// The number of sources of every problem, which must be one number, at most [`MAX_SOURCES`].
@@ -69,40 +130,73 @@ pub(super) struct Launch {
     pub(super) at: Offsets,
     /// What the product itself does behind its sums: nothing where there are parts.
     pub(super) finish: Finish,
-    pub(super) grid: [u32; 3],
-    product: Product,
-    sources: u32,
+    products: Products,
     problems: u32,
+    in_parts: bool,
     output: Operand,
     bias: Option<(Operand, Finish)>,
 }
 
 impl Launch {
-    /// `sources` are those that are summed one by one.
+    /// Makes room for parts where there are several, or where the kernel does not write the output's type.
     pub(super) fn new(
         cuda: &mut Cuda,
         op: &'static str,
-        product: Product,
-        sources: u32,
+        products: Products,
         problems: u32,
         output: Operand,
         bias: Option<(Operand, Finish)>,
     ) -> Result<Launch, Error> {
+        let (product, written) = (products.product, products.written());
         let layers = product.parts as usize * problems as usize;
         if layers > MAX_LAYERS as usize {
             let problem = format!("{layers} parts of sums, possible are up to {MAX_LAYERS}; use a smaller batch");
             return Err(Error::Unsupported { op, problem });
         }
+        if let Some((bias, _)) = &bias {
+            bias.expect(op, Precision::F32)?;
+        }
         let len = product.m as usize * product.n as usize;
-        let grid = product.grid(problems);
-        let finish = bias.as_ref().map_or(Finish::NONE, |(_, finish)| *finish);
-        let (base, at, finish) = if product.parts == 1 {
-            (output.base, output.at, finish)
-        } else {
+        let in_parts = product.parts > 1 || written != output.precision;
+        let (base, at, finish) = if in_parts {
+            if written != Precision::F32 {
+                return Err(wrong_type(op, output.precision, written));
+            }
             let (base, at) = parts(cuda, op, len * product.parts as usize, problems)?;
             (base, at, Finish::NONE)
+        } else {
+            (output.base, output.at, bias.as_ref().map_or(Finish::NONE, |(_, finish)| *finish))
         };
-        Ok(Launch { base, at, finish, grid, product, sources, problems, output, bias })
+        Ok(Launch { base, at, finish, products, problems, in_parts, output, bias })
+    }
+
+    /// Launches the kernel of a product, which reads `operands`. `chunked` says whether the shape lets bf16 be copied in
+    /// chunks.
+    ///
+    /// # Safety
+    /// The arguments keep the contract of `kernels`, except for where operands begin.
+    pub(super) unsafe fn run(
+        &self,
+        cuda: &Cuda,
+        kernels: ProductKernels,
+        arguments: &[Argument<'_>],
+        operands: [&Sources; 2],
+        chunked: bool,
+    ) -> Result<(), Error> {
+        let Products { product, precision, .. } = self.products;
+        let (kernel, grid) = match precision {
+            Precision::F32 => (kernels.f32, product.grid(self.problems)),
+            Precision::Bf16 => {
+                let output = self.output.places().filter(|_| !self.in_parts);
+                let mut places = operands.iter().flat_map(|operand| operand.places.iter().copied()).chain(output);
+                let is_multiple = |place: usize| place.is_multiple_of(bf16::CHUNK as usize);
+                let (kernel, width) = kernels.bf16.of(product.n, chunked && places.all(is_multiple));
+                (kernel, width.grid(product, self.problems))
+            }
+        };
+        // SAFETY: the caller's word; the entry that copies chunks is taken only where shape and places allow it, and
+        // regions are aligned to 256 bytes; parts begin at multiples of `n` in scratch memory.
+        unsafe { cuda.launch(kernel, grid, arguments) }
     }
 
     /// Base and places of the biases; without any, something that is not read.
@@ -112,12 +206,12 @@ impl Launch {
 
     /// Adds the parts, where there are any.
     pub(super) fn sum_parts(&self, cuda: &Cuda) -> Result<(), Error> {
-        if self.product.parts == 1 {
+        if !self.in_parts {
             return Ok(());
         }
-        let (len, columns) = (self.product.m * self.product.n, self.product.n);
-        let slices = self.product.parts / self.sources;
-        let sum = Sum { len, by_columns: Divisor::new(columns), sources: self.sources, slices };
+        let Products { product, sources, .. } = self.products;
+        let (len, columns) = (product.m * product.n, product.n);
+        let sum = Sum { len, by_columns: Divisor::new(columns), sources, slices: product.parts / sources };
         let finish = self.bias.as_ref().map_or(Finish::NONE, |(_, finish)| *finish);
         let (bias, bias_at) = self.bias();
         let arguments = [
@@ -131,7 +225,8 @@ impl Launch {
         ];
         // SAFETY: the parts were written by the launch before, to scratch memory; the output has an element for each of
         // a part's, and a bias one for each column; grid and block are the kernel's.
-        unsafe { cuda.launch(&SUM_PARTS, kernels_gpu::sum_parts::grid(sum, self.problems), &arguments) }
+        let kernel = SUM_PARTS.of(self.output.precision);
+        unsafe { cuda.launch(kernel, kernels_gpu::sum_parts::grid(sum, self.problems), &arguments) }
     }
 }
 
@@ -142,29 +237,30 @@ fn parts(cuda: &mut Cuda, op: &'static str, len: usize, problems: u32) -> Result
     Ok((base, Offsets::new([0, 1, 2, 3].map(|problem| if problem < problems { problem * len as u32 } else { 0 }))))
 }
 
-/// Sums of the columns of the right operand of `product`, in the same parts.
+/// Sums of the columns of the right operand of `products`, in the same parts.
 pub(super) fn column_sums(
     cuda: &mut Cuda,
     op: &'static str,
-    product: Product,
+    products: Products,
     matrix: Operand,
     output: Operand,
     problems: u32,
 ) -> Result<(), Error> {
-    let (rows, slice) = (product.k, product.slice);
-    let launch = Launch::new(cuda, op, Product { m: 1, ..product }, 1, problems, output, None)?;
+    let Product { n, k, slice, parts, .. } = products.product;
+    let products = Products { product: Product { m: 1, ..products.product }, ..products };
+    let launch = Launch::new(cuda, op, products, problems, output, None)?;
     let arguments = [
         Argument::address(&matrix.base),
         Argument::value(&matrix.at),
         Argument::address(&launch.base),
         Argument::value(&launch.at),
-        Argument::value(&rows),
-        Argument::value(&product.n),
+        Argument::value(&k),
+        Argument::value(&n),
         Argument::value(&slice),
     ];
-    let grid = kernels_gpu::column_sums::grid(product.n, product.parts, problems);
-    // SAFETY: the operation passed its check, so the matrix has all its rows and the output a float for each column;
+    let grid = kernels_gpu::column_sums::grid(n, parts, problems);
+    // SAFETY: the operation passed its check, so the matrix has all its rows and the output an element for each column;
     // parts go to scratch memory that was made for them; grid, block and shared memory are the kernel's.
-    unsafe { cuda.launch(&COLUMN_SUMS, grid, &arguments) }?;
+    unsafe { cuda.launch(COLUMN_SUMS.of(matrix.precision), grid, &arguments) }?;
     launch.sum_parts(cuda)
 }

@@ -1,7 +1,7 @@
 //! The momentum update.
 
 use kernels_gpu::element;
-use kernels_gpu::update::UPDATE;
+use kernels_gpu::update::{UPDATE, UPDATE_ROUNDED};
 
 use super::Cuda;
 use super::operand::count;
@@ -16,10 +16,12 @@ pub(super) fn update(cuda: &mut Cuda, op: &Update) -> Result<(), Error> {
     }
     let parameter = op.parameter as u32;
     let spans = [op.weights, op.velocity, op.gradient];
-    let [weights, velocity, gradient] = spans.map(|span| cuda.address(span));
+    let floats = |span| cuda.floats(Update::NAME, span);
+    let (weights, velocity, gradient) = (floats(op.weights)?, floats(op.velocity)?, floats(op.gradient)?);
+    let rounded = cuda.memory.rounded(op.weights);
     let rates = cuda.inputs.rates();
     let width = element::width(spans.map(|span| span.start).into_iter().chain([op.weights.len]));
-    let arguments = [
+    let mut arguments = vec![
         Argument::address(&weights),
         Argument::address(&velocity),
         Argument::address(&gradient),
@@ -30,8 +32,16 @@ pub(super) fn update(cuda: &mut Cuda, op: &Update) -> Result<(), Error> {
         Argument::value(&n),
         Argument::value(&width),
     ];
-    // SAFETY: the operation passed its check, so the three spans have `n` floats and do not overlap; the step has a
-    // rate for the parameter; regions are aligned to 256 bytes, and `width` is 4 only where starts and `n` are
-    // multiples of 4; grid and block are the kernel's.
-    unsafe { cuda.launch(&UPDATE, element::grid(n, width, 1), &arguments) }
+    let kernel = match &rounded {
+        Some(rounded) => {
+            arguments.push(Argument::address(rounded));
+            &UPDATE_ROUNDED
+        }
+        None => &UPDATE,
+    };
+    // SAFETY: the operation passed its check, so the three spans have `n` floats and do not overlap, and rounded weights
+    // lie at the place of the weights in a buffer of their own; the step has a rate for the parameter; regions are
+    // aligned to 256 bytes, and `width` is 4 only where starts and `n` are multiples of 4; grid and block are the
+    // kernel's.
+    unsafe { cuda.launch(kernel, element::grid(n, width, 1), &arguments) }
 }

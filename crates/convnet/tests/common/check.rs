@@ -1,17 +1,22 @@
 //! Comparison of a device with the naive one.
 
+use convnet::cuda::Precision;
 use convnet::naive::Naive;
-use convnet::ops::{Device, Op, Region, Span, Step};
+use convnet::ops::{Op, Region, Span, Step};
 
+use super::Tested;
 use super::memory::{Contents, Memory, read};
 
 /// An output with fewer floats than this may be small by cancellation as a whole: its error is then compared with the
 /// scale of its terms too, as that of each single float is.
 const FEW: usize = 256;
 
+/// The limit of what is rounded to bf16, sometimes twice: half of the last place is 2^-9.
+const BF16_LIMIT: f64 = 4e-3;
+
 /// Runs one operation on devices with 1 and 3 threads and on the naive one, and compares. `scales` has for
 /// each output, in turn, the typical size of the terms that it is the sum of, times the root of their number.
-pub fn check<D: Device>(
+pub fn check<D: Tested>(
     device: impl Fn(usize) -> D,
     memory: &Memory,
     op: &Op,
@@ -20,12 +25,14 @@ pub fn check<D: Device>(
 ) -> Result<(), String> {
     let mut naive = Naive::new();
     let mut one = device(1);
+    let precision = one.precision();
+    let memory = &memory.rounded(precision);
     let after = memory.run(&mut one, op, step);
     untouched(memory, op, &memory.run(&mut naive, op, step)).map_err(|error| format!("naive {error}"))?;
     untouched(memory, op, &after)?;
     for (output, &scale) in memory.outputs(op).into_iter().zip(scales.iter().cycle()) {
         let got = &after[output.region as usize][output.start..output.end()];
-        compare(op.name(), output, &read(&naive, output), got, scale)?;
+        compare(op.name(), output, &read(&naive, output), got, scale, precision)?;
     }
     same_bits(op, "when run again", &after, &memory.run(&mut one, op, step))?;
     same_bits(op, "with 3 threads", &after, &memory.run(&mut device(3), op, step))
@@ -54,9 +61,21 @@ fn untouched(memory: &Memory, op: &Op, after: &Contents) -> Result<(), String> {
 }
 
 /// Relative L2 error, then each float.
-fn compare(op: &str, span: Span, expected: &[f64], got: &[f32], scale: f64) -> Result<(), String> {
+fn compare(
+    op: &str,
+    span: Span,
+    expected: &[f64],
+    got: &[f32],
+    scale: f64,
+    precision: Precision,
+) -> Result<(), String> {
     let gradient = op.ends_with("_grad") || op.ends_with("_backward");
-    let limit = if gradient { 1e-5 } else { 2e-6 };
+    let limit = match precision {
+        // A region of f32 is held to f32's limits whatever it was computed from.
+        Precision::Bf16 if span.region == Region::Work => BF16_LIMIT,
+        _ if gradient => 1e-5,
+        _ => 2e-6,
+    };
     let errors: Vec<f64> = expected.iter().zip(got).map(|(x, y)| (f64::from(*y) - x).abs()).collect();
     let (size, scale) = (rms(expected), rms(expected).max(scale));
     let norm = if expected.len() < FEW { scale } else { size };

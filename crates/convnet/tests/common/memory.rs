@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
+use convnet::cuda::Precision;
 use convnet::naive::Naive;
 use convnet::ops::{Access, Device, Op, Region, Span, Step};
 use convnet::philox;
+use half::bf16;
 
-/// Fills the gaps between operands: a NaN, so that reading it shows too.
-const GUARD: f32 = f32::from_bits(0x7fc0_beef);
+/// Fills the gaps between operands: a NaN, so that reading it shows too; one that bf16 has as well.
+const GUARD: f32 = f32::from_bits(0x7fca_0000);
 /// Fills outputs, and what follows the step's images in a span.
-const POISON: f32 = f32::from_bits(0x7fc0_dead);
+const POISON: f32 = f32::from_bits(0x7fcb_0000);
 
 /// Random contents of an operand.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,6 +95,17 @@ impl Memory {
         }
         contents.iter_mut().for_each(|region| region.extend([GUARD; 16]));
         contents
+    }
+
+    /// The same with all that a device of this precision keeps rounded, and the weights that its products read.
+    pub fn rounded(&self, precision: Precision) -> Memory {
+        let mut memory = self.clone();
+        if precision == Precision::Bf16 {
+            for region in [Region::Work, Region::Weights] {
+                memory.contents[region as usize].iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32());
+            }
+        }
+        memory
     }
 
     /// Floats of each region.

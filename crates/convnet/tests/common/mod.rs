@@ -6,8 +6,9 @@ pub mod check;
 pub mod layers;
 pub mod memory;
 
-use convnet::cuda::{self, Cuda};
-use convnet::ops::Step;
+use convnet::cpu::Cpu;
+use convnet::cuda::{self, Cuda, Precision};
+use convnet::ops::{Device, Step};
 use convnet::philox;
 
 /// A step of `images` images with random ids and labels below `classes`, and three learning rates.
@@ -23,10 +24,26 @@ pub fn step(seed: u64, images: usize, classes: usize) -> Step {
     }
 }
 
+/// A device under test, and the type of its activations.
+pub trait Tested: Device {
+    /// What [`Cuda::precision`] says; devices that are no GPU compute in f32.
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
+}
+
+impl Tested for Cpu {}
+
+impl Tested for Cuda {
+    fn precision(&self) -> Precision {
+        Cuda::precision(self)
+    }
+}
+
 /// The first GPU, simulated unless `ALEXNET_TEST_GPU` is set.
-pub fn gpu() -> Cuda {
+pub fn gpu(precision: Precision) -> Cuda {
     if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
         cuda::simulate(1).unwrap();
     }
-    Cuda::new(0).unwrap()
+    Cuda::new(0, precision).unwrap()
 }

@@ -5,7 +5,7 @@
 use crate::common::check::check;
 pub use crate::common::layers::{Setup, Unary, Weighted, unary, weighted};
 pub use crate::common::memory::{Fill, Memory};
-pub use crate::common::step;
+pub use crate::common::{Tested, step};
 pub use convnet::ops::{
     Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape, MapNormShape, Op,
     PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward, UnaryForward, UnaryShape, Update,
@@ -26,7 +26,7 @@ pub fn config(share: f64, cases: u32) -> ProptestConfig {
     }
 }
 
-pub fn check_op<D: Device>(
+pub fn check_op<D: Tested>(
     device: impl Fn(usize) -> D,
     memory: &Memory,
     op: &Op,
@@ -42,7 +42,7 @@ fn root(terms: usize) -> f64 {
 
 /// Checks the three operations of a layer with weights. `terms` are those of one source in a forward sum, an input
 /// gradient and a weight gradient.
-fn check_weighted<S: WeightedShape, D: Device>(
+fn check_weighted<S: WeightedShape, D: Tested>(
     device: impl Fn(usize) -> D + Copy,
     layer: Weighted<S>,
     setup: Setup,
@@ -61,7 +61,7 @@ fn check_weighted<S: WeightedShape, D: Device>(
     check_op(device, &memory, &weight_grad, &step, &[root(terms[2])])
 }
 
-pub fn check_conv<D: Device>(device: impl Fn(usize) -> D + Copy, shape: ConvShape, setup: Setup) -> TestCaseResult {
+pub fn check_conv<D: Tested>(device: impl Fn(usize) -> D + Copy, shape: ConvShape, setup: Setup) -> TestCaseResult {
     let ConvShape { channels, filters, size, stride, .. } = shape;
     let reached = size.div_ceil(stride).pow(2);
     let terms = [size * size * channels, reached * filters, setup.images * shape.out_height * shape.out_width];
@@ -70,14 +70,14 @@ pub fn check_conv<D: Device>(device: impl Fn(usize) -> D + Copy, shape: ConvShap
     })
 }
 
-pub fn check_fc<D: Device>(device: impl Fn(usize) -> D + Copy, shape: FcShape, setup: Setup) -> TestCaseResult {
+pub fn check_fc<D: Tested>(device: impl Fn(usize) -> D + Copy, shape: FcShape, setup: Setup) -> TestCaseResult {
     let terms = [shape.inputs, shape.outputs, setup.images];
     check_weighted(device, weighted(shape, setup), setup, terms, |layer| {
         [Op::FcForward(layer.forward), Op::FcInputGrad(layer.input_grad), Op::FcWeightGrad(layer.weight_grad)]
     })
 }
 
-pub fn check_unary<S: UnaryShape, D: Device>(
+pub fn check_unary<S: UnaryShape, D: Tested>(
     device: impl Fn(usize) -> D + Copy,
     shape: S,
     setup: Setup,
@@ -172,7 +172,7 @@ pub fn draw(words: [u32; 4], margin: usize) -> Draw {
 }
 
 /// The layers of AlexNet: long sums, and enough outputs for the limits of parity to hold as they are.
-pub fn shapes_of_alexnet<D: Device>(device: impl Fn(usize) -> D + Copy, every: bool) -> TestCaseResult {
+pub fn shapes_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy, every: bool) -> TestCaseResult {
     let own = Setup { images: 1, towers: 2, activation: Some(Activation::Relu), fill: Fill::Relu, ..Setup::default() };
     let all = Setup { all: true, ..own };
     let conv = |in_side, channels, out_side, filters, size, stride, pad| {
@@ -191,7 +191,7 @@ pub fn shapes_of_alexnet<D: Device>(device: impl Fn(usize) -> D + Copy, every: b
 }
 
 /// The other layers of AlexNet, at their own sizes.
-pub fn layers_of_alexnet<D: Device>(device: impl Fn(usize) -> D + Copy) -> TestCaseResult {
+pub fn layers_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy) -> TestCaseResult {
     let setup = Setup { images: 1, towers: 2, fill: Fill::Relu, ..Setup::default() };
     for (side, channels) in [(55, 48), (27, 128)] {
         for joined in [1, 2] {
@@ -215,11 +215,11 @@ pub fn layers_of_alexnet<D: Device>(device: impl Fn(usize) -> D + Copy) -> TestC
 }
 
 /// More towers than a GPU takes in one launch, and windows over more maps than it takes at once.
-pub fn many_towers_and_maps<D: Device>(device: impl Fn(usize) -> D + Copy) -> TestCaseResult {
+pub fn many_towers_and_maps<D: Tested>(device: impl Fn(usize) -> D + Copy) -> TestCaseResult {
     [1, 2].into_iter().try_for_each(|seed| many_towers_and_maps_of(device, seed))
 }
 
-fn many_towers_and_maps_of<D: Device>(device: impl Fn(usize) -> D + Copy, seed: u64) -> TestCaseResult {
+fn many_towers_and_maps_of<D: Tested>(device: impl Fn(usize) -> D + Copy, seed: u64) -> TestCaseResult {
     let setup = |towers| Setup { towers, seed, ..Setup::default() };
     let shape = ActivationShape { activation: Activation::Relu, len: 60 };
     check_unary(device, shape, setup(9), Op::ActivationForward, Op::ActivationBackward)?;
@@ -238,7 +238,7 @@ fn many_towers_and_maps_of<D: Device>(device: impl Fn(usize) -> D + Copy, seed: 
     Ok(())
 }
 
-pub fn check_softmax<D: Device>(device: impl Fn(usize) -> D + Copy, classes: usize, setup: Setup) -> TestCaseResult {
+pub fn check_softmax<D: Tested>(device: impl Fn(usize) -> D + Copy, classes: usize, setup: Setup) -> TestCaseResult {
     let (images, step) = (setup.images, step(setup.seed, setup.images, classes));
     let mut memory = Memory::new(setup.seed);
     let mut place = |region, len| memory.images_in(region, images, len, setup.fill);
@@ -251,7 +251,7 @@ pub fn check_softmax<D: Device>(device: impl Fn(usize) -> D + Copy, classes: usi
     check_op(device, &memory, &Op::SoftmaxBackward(backward), &step, &[1.0 / images as f64])
 }
 
-pub fn check_augment<D: Device>(
+pub fn check_augment<D: Tested>(
     device: impl Fn(usize) -> D + Copy,
     side: usize,
     crop: usize,

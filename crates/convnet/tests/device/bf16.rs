@@ -2,6 +2,7 @@
 //! chunks against those of copies one by one. Fully connected layers are convolutions of one pixel.
 
 use convnet::device::Argument;
+use kernels_gpu::bf16::conv::Entries;
 use kernels_gpu::bf16::{self, conv};
 use kernels_gpu::element::{Divisor, Offsets};
 use kernels_gpu::product::copy::Windows;
@@ -25,10 +26,11 @@ struct Case {
 
 const TOWERS: usize = 2;
 
-/// Layers with 8 channels and more, the first layer, a fully connected one, one map, a stride.
-const CASES: [Case; 6] = [
-    Case { images: 2, height: 7, width: 7, channels: 64, filters: 72, size: 3, stride: 1, pad: 1 },
+/// Every width of a tile, several tiles, the first layer, a fully connected one, one map, a stride.
+const CASES: [Case; 7] = [
+    Case { images: 2, height: 9, width: 8, channels: 48, filters: 72, size: 3, stride: 1, pad: 1 },
     Case { images: 3, height: 9, width: 8, channels: 16, filters: 136, size: 5, stride: 1, pad: 2 },
+    Case { images: 2, height: 5, width: 6, channels: 128, filters: 48, size: 2, stride: 1, pad: 0 },
     Case { images: 2, height: 19, width: 18, channels: 3, filters: 5, size: 11, stride: 4, pad: 2 },
     Case { images: 4, height: 1, width: 1, channels: 200, filters: 24, size: 1, stride: 1, pad: 0 },
     Case { images: 1, height: 6, width: 5, channels: 1, filters: 1, size: 2, stride: 3, pad: 0 },
@@ -173,9 +175,9 @@ fn of_pairs(len: usize) -> Places {
     Places::new([offsets([0, 2, 0, 0], len), offsets([1, 3, 0, 0], len), none, none])
 }
 
-/// The ways to copy that are possible.
-fn ways(case: &Case) -> &'static [u32] {
-    if case.by_eight() { &[0, 1] } else { &[0] }
+/// Whether chunks are copied: the ways that are possible.
+fn ways(case: &Case) -> &'static [bool] {
+    if case.by_eight() { &[false, true] } else { &[false] }
 }
 
 #[test]
@@ -208,7 +210,8 @@ fn forward_adds_both_towers_bias_and_relu() {
         let product = bf16::join((output_len / case.filters) as u32, case.filters as u32, terms as u32, 2);
         let finish = Finish { bias: 1, activation: 1, a: 0.0, b: 0.0 };
         let mut first: Option<Vec<u16>> = None;
-        for chunked in ways(&case) {
+        for &chunked in ways(&case) {
+            let (kernel, width) = conv::FORWARD.of(product.n, chunked);
             let out = Guarded::poisoned::<u16>(&bench.context, TOWERS * output_len);
             let addresses = [x.address(), w.address(), b.address(), out.address()];
             let (x_at, w_at) = (of_towers(input_len), of_pairs(weight_len));
@@ -225,11 +228,10 @@ fn forward_adds_both_towers_bias_and_relu() {
                 Argument::value(&windows),
                 Argument::value(&product),
                 Argument::value(&finish),
-                Argument::value(chunked),
             ];
             // SAFETY: the buffers have the sizes of the case for each place, do not overlap, and live until `out` is
             // read; guards are of 256 bytes, so chunks are aligned.
-            unsafe { bench.start(&conv::FORWARD, bf16::grid(product, TOWERS as u32), &arguments) };
+            unsafe { bench.start(kernel, width.grid(product, TOWERS as u32), &arguments) };
             let found = out.read::<u16>();
             let floats: Vec<f64> = found.iter().map(|&number| float(number)).collect();
             exact.check(&floats, 2.0_f64.powi(-8), &format!("{case:?}"));
@@ -238,10 +240,10 @@ fn forward_adds_both_towers_bias_and_relu() {
     }
 }
 
-/// A kernel that multiplies two operands into parts of f32, for each way to copy: sums of each element's parts.
+/// Kernels that multiply two operands into parts of f32, for each way to copy: sums of each element's parts.
 fn parts(
     bench: &Bench,
-    kernel: &'static kernels_gpu::Kernel,
+    entries: &'static Entries,
     case: &Case,
     [left, right]: [(&Guarded, Places); 2],
     windows: Windows,
@@ -249,7 +251,8 @@ fn parts(
 ) -> Vec<f64> {
     let len = (product.m * product.n) as usize;
     let mut first: Option<Vec<f32>> = None;
-    for chunked in ways(case) {
+    for &chunked in ways(case) {
+        let (kernel, width) = entries.of(product.n, chunked && windows.by_dilation == Divisor::new(1));
         let out = Guarded::poisoned::<f32>(&bench.context, TOWERS * product.parts as usize * len);
         let addresses = [left.0.address(), right.0.address(), out.address()];
         let out_at = offsets([0, 1, 0, 0], product.parts as usize * len);
@@ -262,10 +265,9 @@ fn parts(
             Argument::value(&out_at),
             Argument::value(&windows),
             Argument::value(&product),
-            Argument::value(chunked),
         ];
         // SAFETY: as in the forward pass.
-        unsafe { bench.start(kernel, bf16::grid(product, TOWERS as u32), &arguments) };
+        unsafe { bench.start(kernel, width.grid(product, TOWERS as u32), &arguments) };
         let found = out.read::<f32>();
         assert_eq!(bits(first.get_or_insert_with(|| found.clone())), bits(&found), "chunks change the bits: {case:?}");
     }

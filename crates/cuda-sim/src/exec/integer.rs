@@ -279,5 +279,7 @@ pub(super) fn half1(r: &mut Regs, f: I1, d: u16, a: u16, mask: u32) {
 
 pub(super) fn half2(r: &mut Regs, f: I2, signed: bool, d: u16, a: u16, b: u16, mask: u32) {
     let shift = matches!(f, I2::Shl | I2::ShrU | I2::ShrS);
-    r.map2(d, a, b, mask, |a, b| two(f, extend(a, signed), if shift { b } else { extend(b, signed) }) & 0xffff);
+    // The product of 16 bits is in 32, and its high half what `mul.hi` gives.
+    let (f, high) = if matches!(f, I2::MulHiU | I2::MulHiS) { (I2::MulLo, 16) } else { (f, 0) };
+    r.map2(d, a, b, mask, |a, b| two(f, extend(a, signed), if shift { b } else { extend(b, signed) }) >> high & 0xffff);
 }

@@ -27,6 +27,7 @@ pub(super) fn prepare(args: &TrainArgs) -> Result<Start> {
         epochs: args.epochs.unwrap_or_else(|| length(&net, args.schedule.as_deref())),
         schedule: args.schedule.clone().unwrap_or_else(|| net.training.schedule.clone()),
         rate: args.lr,
+        precision: args.device.precision.unwrap_or_default(),
     };
     Schedule::new(&net, &settings.schedule, settings.epochs, settings.rate)?;
     let state = State {

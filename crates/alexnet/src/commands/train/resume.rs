@@ -25,6 +25,10 @@ pub(super) fn prepare(args: &TrainArgs, path: &Path) -> Result<Start> {
     {
         bail!("{} was trained with net {}, which is not {name}; leave --net out", path.display(), net.name);
     }
+    let precision = state.settings.precision;
+    if let Some(other) = args.device.precision.filter(|&other| other != precision) {
+        bail!("{} was trained in {precision}, which is not {other}; leave --precision out", path.display());
+    }
     let folder = args.data.as_deref().or(state.data.folder.as_deref());
     let data = open_data(folder, net.augment.image, &net.name)?;
     check_classes(&data, &state.classes, &path)?;
@@ -159,7 +163,7 @@ fn is_of_history(path: &Path, state: &State, best: usize) -> bool {
     Checkpoint::read(path).is_ok_and(|other| {
         let (mine, its) = (&state.settings, &other.state.settings);
         other.state.net == state.net
-            && (its.seed, its.batch, its.rate) == (mine.seed, mine.batch, mine.rate)
+            && (its.seed, its.batch, its.rate, its.precision) == (mine.seed, mine.batch, mine.rate, mine.precision)
             && other.state.history == state.history[..=best]
             && other.state.position.step == 0
     })

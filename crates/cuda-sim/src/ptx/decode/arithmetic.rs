@@ -162,7 +162,6 @@ fn integer(c: &mut Context<'_>, name: &str, bits: u8, signed: bool) -> Result<Op
     let b = c.src_bits(2, if matches!(two, I2::Shl | I2::ShrU | I2::ShrS) { 32 } else { bits })?;
     let d = c.dst_bits(0, bits)?;
     match bits {
-        16 if hi => c.unknown("at 16 bits"),
         16 => Ok(Op::H2 { f: two, signed, d, a, b }),
         32 => Ok(Op::I2 { f: two, d, a, b }),
         _ => Ok(Op::L2 { f: two, d, a, b }),

@@ -1,0 +1,436 @@
+//! The block and the warp of a product on tensor cores.
+
+use super::operand::{Extent, Operand};
+use super::{CHUNK, LEFT_BYTES, STAGES, THREADS, TILE_K, TILE_ROWS};
+use crate::arch::{
+    barrier, bf16_pair, block_x, block_z, commit_copies, multiply_bf16, shared_base, shared_load4, shared_store,
+    store_f32x2, thread, wait_for_copies,
+};
+use crate::geometry::ceil_div;
+use crate::math::tanh;
+use crate::product::{Places, Product};
+use crate::sum_parts::Finish;
+
+/// The rows of a tile.
+pub(super) struct Rows128;
+
+impl Extent for Rows128 {
+    const OUTER: u32 = TILE_ROWS;
+}
+
+/// The columns of a tile, and how its four warps share it.
+pub(super) trait Tile: Extent {
+    /// Warps one below the other.
+    const WARPS_DOWN: u32;
+    /// Rows of a warp, in fragments of 16.
+    const DOWN: usize = (TILE_ROWS / Self::WARPS_DOWN / 16) as usize;
+    /// Columns of a warp, in fragments of 8.
+    const ACROSS: usize = (Self::OUTER / (4 / Self::WARPS_DOWN) / 8) as usize;
+    /// Bytes of a stage.
+    const STAGE_BYTES: u32 = LEFT_BYTES + Self::OUTER * TILE_K * 2;
+}
+
+/// 48 columns; warps of 32 x 48.
+pub(super) struct Narrow;
+
+impl Extent for Narrow {
+    const OUTER: u32 = 48;
+}
+
+impl Tile for Narrow {
+    const WARPS_DOWN: u32 = 4;
+}
+
+/// 96 columns; warps of 64 x 48.
+pub(super) struct Middle;
+
+impl Extent for Middle {
+    const OUTER: u32 = 96;
+}
+
+impl Tile for Middle {
+    const WARPS_DOWN: u32 = 2;
+}
+
+/// 128 columns; warps of 64 x 64.
+pub(super) struct Wide;
+
+impl Extent for Wide {
+    const OUTER: u32 = 128;
+}
+
+impl Tile for Wide {
+    const WARPS_DOWN: u32 = 2;
+}
+
+/// What a block computes.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    pub(super) problem: u32,
+    pub(super) part: u32,
+    /// The first row and column of the tile.
+    pub(super) row: u32,
+    pub(super) column: u32,
+}
+
+impl Block {
+    /// This one.
+    #[inline(always)]
+    pub(super) fn new<T: Tile>(product: Product) -> Block {
+        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, T::OUTER));
+        let (problem, part) = (z / product.parts, z % product.parts);
+        Block { problem, part, row: x / tiles_n * TILE_ROWS, column: x % tiles_n * T::OUTER }
+    }
+}
+
+/// The operands of all problems.
+pub(super) struct Matrices {
+    pub(super) left: *const u16,
+    pub(super) left_at: Places,
+    pub(super) right: *const u16,
+    pub(super) right_at: Places,
+}
+
+impl Matrices {
+    /// Those of a source of a problem.
+    #[inline(always)]
+    fn of(&self, source: u32, problem: u32) -> (*const u16, *const u16) {
+        let left = self.left.wrapping_add(self.left_at.of(source, problem) as usize);
+        (left, self.right.wrapping_add(self.right_at.of(source, problem) as usize))
+    }
+}
+
+/// Steps through the terms of a part: which source, which term.
+struct Steps<'a> {
+    matrices: &'a Matrices,
+    problem: u32,
+    /// The sources left, this one among them.
+    sources: u32,
+    source: u32,
+    /// The operands of the source.
+    left: *const u16,
+    right: *const u16,
+    k: u32,
+    first: u32,
+    end: u32,
+    /// A term beyond all, from where copies are zeros.
+    none: u32,
+}
+
+impl Steps<'_> {
+    /// At the first step.
+    #[inline(always)]
+    fn new(matrices: &Matrices, problem: u32, product: Product, part: u32) -> Steps<'_> {
+        let (source, first) = product.part(part);
+        let end = if first + product.slice < product.k { first + product.slice } else { product.k };
+        let (left, right) = matrices.of(source, problem);
+        let none = product.k + TILE_K;
+        Steps { matrices, problem, sources: product.joined, source, left, right, k: first, first, end, none }
+    }
+
+    /// How many.
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        ceil_div(self.end - self.first, TILE_K) * self.sources
+    }
+
+    /// Goes on to the next step; behind the last one there are only zeros.
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.k += TILE_K;
+        if self.k >= self.end {
+            self.sources = self.sources.saturating_sub(1);
+            self.k = self.none;
+            if self.sources > 0 {
+                self.source += 1;
+                self.k = self.first;
+                (self.left, self.right) = self.matrices.of(self.source, self.problem);
+            }
+        }
+    }
+}
+
+/// Sums of a thread: fragments of four, of which a tile uses [`Tile::DOWN`] by [`Tile::ACROSS`].
+pub(super) type Sums = [[[f32; 4]; 8]; 4];
+
+/// The thread's sums of a part.
+///
+/// # Safety
+/// The kernel's contract: all threads of the block reach it, with the whole pool, and what the operands want is
+/// inside of them.
+#[inline(always)]
+pub(super) unsafe fn multiply<T: Tile, L: Operand, R: Operand>(
+    block: Block,
+    product: Product,
+    matrices: &Matrices,
+    left: &L,
+    right: &R,
+) -> Sums {
+    let mut steps = Steps::new(matrices, block.problem, product, block.part);
+    let n_steps = steps.len();
+    let pool = shared_base();
+
+    // 1. The first copies.
+    let mut step = 0;
+    while step < STAGES - 1 {
+        // SAFETY: nobody reads the stages yet.
+        unsafe {
+            left.start::<Rows128>(steps.left, pool + step * T::STAGE_BYTES, steps.k);
+            right.start::<T>(steps.right, pool + step * T::STAGE_BYTES + LEFT_BYTES, steps.k);
+        }
+        commit_copies();
+        steps.advance();
+        step += 1;
+    }
+
+    // 2. Multiply one stage while the next ones are copied. There is no branch between the copies and the products, so
+    // the assembler can mix them: alone, either waits.
+    let mut sums = [[[0.0; 4]; 8]; 4];
+    let mut step = 0;
+    while step < n_steps {
+        let read = pool + step % STAGES * T::STAGE_BYTES;
+        let write = pool + (step + STAGES - 1) % STAGES * T::STAGE_BYTES;
+        wait_for_copies::<{ STAGES - 2 }>();
+        // SAFETY: `n_steps` is the block's. Behind the barrier the stage to read has been copied by all threads,
+        // and the one to write, which was read a step ago, is free.
+        unsafe {
+            barrier();
+            let fragments = Fragments::load::<T, L, R>(read, 0);
+            left.start::<Rows128>(steps.left, write, steps.k);
+            fragments.add::<T>(&mut sums);
+            let fragments = Fragments::load::<T, L, R>(read, 16);
+            right.start::<T>(steps.right, write + LEFT_BYTES, steps.k);
+            fragments.add::<T>(&mut sums);
+        }
+        commit_copies();
+        steps.advance();
+        step += 1;
+    }
+    sums
+}
+
+/// Where the warp's elements begin in the tile.
+#[inline(always)]
+fn warp_place<T: Tile>() -> (u32, u32) {
+    let warp = thread() / 32;
+    (warp % T::WARPS_DOWN * (16 * T::DOWN as u32), warp / T::WARPS_DOWN * (8 * T::ACROSS as u32))
+}
+
+/// 16 terms of a warp's rows and columns.
+struct Fragments {
+    left: [[u32; 4]; 4],
+    right: [[u32; 4]; 4],
+}
+
+impl Fragments {
+    /// Reads those that begin at a term of a stage.
+    ///
+    /// # Safety
+    /// All lanes of the warp reach it; the stage is copied, and a barrier lies between.
+    #[inline(always)]
+    unsafe fn load<T: Tile, L: Operand, R: Operand>(stage: u32, term: u32) -> Fragments {
+        let (row, column) = warp_place::<T>();
+        // Matrices of the left operand go down first, then along the terms; those of the right one the other way.
+        let (first, second) = (thread() / 8 % 2, thread() / 16 % 2);
+        let mut fragments = Fragments { left: [[0; 4]; 4], right: [[0; 4]; 4] };
+        unroll!(I in 4 {
+            if I < T::DOWN {
+                // SAFETY: the caller's contract; the place is one of the warp's in the stage.
+                fragments.left[I] = unsafe { L::load::<Rows128>(stage, row + 16 * I as u32, term, first, second) };
+            }
+        });
+        unroll!(J in 4 {
+            if J < T::ACROSS / 2 {
+                let (tile, column) = (stage + LEFT_BYTES, column + 16 * J as u32);
+                // SAFETY: as above.
+                fragments.right[J] = unsafe { R::load::<T>(tile, column, term, second, first) };
+            }
+        });
+        fragments
+    }
+
+    /// Adds their products.
+    ///
+    /// # Safety
+    /// All lanes of the warp reach it.
+    #[inline(always)]
+    unsafe fn add<T: Tile>(&self, sums: &mut Sums) {
+        unroll!(I in 4 {
+            unroll!(J in 8 {
+                if I < T::DOWN && J < T::ACROSS {
+                    let b = [self.right[J / 2][2 * (J % 2)], self.right[J / 2][2 * (J % 2) + 1]];
+                    // SAFETY: the caller's contract.
+                    unsafe { multiply_bf16(&mut sums[I][J], self.left[I], b) };
+                }
+            });
+        });
+    }
+}
+
+/// Adds the biases of the columns, and applies the activation.
+///
+/// # Safety
+/// Where `finish` says so, `bias` points to a float for each column.
+#[inline(always)]
+pub(super) unsafe fn finish<T: Tile>(
+    sums: &mut Sums,
+    block: Block,
+    product: Product,
+    finish: Finish,
+    bias: *const f32,
+) {
+    let column = block.column + warp_place::<T>().1 + thread() % 4 * 2;
+    unroll!(J in 8 {
+        unroll!(C in 2 {
+            let column = column + (8 * J + C) as u32;
+            if J < T::ACROSS && column < product.n {
+                // SAFETY: the column is inside.
+                let bias = if finish.bias != 0 { unsafe { *bias.add(column as usize) } } else { 0.0 };
+                unroll!(I in 4 {
+                    if I < T::DOWN {
+                        sums[I][J][C] += bias;
+                        sums[I][J][C + 2] += bias;
+                    }
+                });
+            }
+        });
+    });
+    // The choice stands outside of the loops: 128 copies of it would not stay in the cache of instructions.
+    match finish.activation {
+        0 => {}
+        // A comparison, because `max` turns NaN into 0.
+        1 => each_sum::<T>(sums, |x| if x < 0.0 { 0.0 } else { x }),
+        _ => each_sum::<T>(sums, |x| finish.a * tanh(finish.b * x)),
+    }
+}
+
+/// Changes every sum.
+#[inline(always)]
+fn each_sum<T: Tile>(sums: &mut Sums, change: impl Fn(f32) -> f32) {
+    unroll!(I in 4 {
+        unroll!(J in 8 {
+            if I < T::DOWN && J < T::ACROSS {
+                sums[I][J] = sums[I][J].map(&change);
+            }
+        });
+    });
+}
+
+/// Gives every pair of neighbours whose first is inside of `out`: row, column, both sums.
+#[inline(always)]
+fn each_pair<T: Tile>(sums: &Sums, block: Block, product: Product, mut write: impl FnMut(u32, u32, [f32; 2])) {
+    let (row, column) = warp_place::<T>();
+    let lane = thread() % 32;
+    let (row, column) = (block.row + row + lane / 4, block.column + column + lane % 4 * 2);
+    unroll!(I in 4 {
+        unroll!(J in 8 {
+            if I < T::DOWN && J < T::ACROSS {
+                let (row, column) = (row + 16 * I as u32, column + 8 * J as u32);
+                let [first, second, third, fourth] = sums[I][J];
+                if column < product.n {
+                    if row < product.m {
+                        write(row, column, [first, second]);
+                    }
+                    if row + 8 < product.m {
+                        write(row + 8, column, [third, fourth]);
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Writes the sums as bf16, in chunks: through shared memory, because a warp has eight pieces of eight rows.
+///
+/// # Safety
+/// All threads of the block reach it, with the whole pool, and no more products follow. `to` points to `m * n` bf16;
+/// it is aligned to 16 bytes, and `n` is a multiple of [`CHUNK`].
+#[inline(always)]
+pub(super) unsafe fn store_chunks<T: Tile>(sums: &Sums, block: Block, product: Product, to: *mut u16) {
+    // Rows are 16 bytes longer than the tile, so that the eight of a fragment lie in different banks.
+    let (pool, pitch) = (shared_base(), T::OUTER * 2 + 16);
+    let (row, column) = warp_place::<T>();
+    let lane = thread() % 32;
+    let place = pool + (row + lane / 4) * pitch + (column + lane % 4 * 2) * 2;
+    wait_for_copies::<0>();
+    // SAFETY: all copies of this thread have ended, and behind the barrier nobody reads a stage.
+    unsafe { barrier() };
+    unroll!(I in 4 {
+        unroll!(J in 8 {
+            if I < T::DOWN && J < T::ACROSS {
+                let place = place + 16 * I as u32 * pitch + 16 * J as u32;
+                let [first, second, third, fourth] = sums[I][J];
+                // SAFETY: a place of the tile for each pair.
+                unsafe {
+                    shared_store(place, bf16_pair(first, second));
+                    shared_store(place + 8 * pitch, bf16_pair(third, fourth));
+                }
+            }
+        });
+    });
+    // SAFETY: all threads of the block reach it.
+    unsafe { barrier() };
+    let mut i = thread();
+    while i < TILE_ROWS * T::CHUNKS {
+        let (row, chunk) = (i / T::CHUNKS, i % T::CHUNKS);
+        let (at, column) = (pool + row * pitch + chunk * 16, block.column + chunk * CHUNK);
+        let row = block.row + row;
+        if row < product.m && column < product.n {
+            // SAFETY: a chunk of the tile that is written, and inside of the output.
+            unsafe {
+                let to = to.wrapping_add(row as usize * product.n as usize + column as usize);
+                shared_load4(at).store(to.cast());
+            }
+        }
+        i += THREADS;
+    }
+}
+
+/// Writes the sums as bf16, one by one.
+///
+/// # Safety
+/// `to` points to `m * n` bf16.
+#[inline(always)]
+pub(super) unsafe fn store_each<T: Tile>(sums: &Sums, block: Block, product: Product, to: *mut u16) {
+    let n = product.n;
+    each_pair::<T>(sums, block, product, |row, column, [first, second]| {
+        let to = to.wrapping_add(row as usize * n as usize + column as usize);
+        let pair = bf16_pair(first, second);
+        // SAFETY: the first element is inside, and so is the second where there is one.
+        unsafe {
+            *to = pair as u16;
+            if column + 1 < n {
+                *to.add(1) = (pair >> 16) as u16;
+            }
+        }
+    });
+}
+
+/// Writes the sums to their part of floats; with `PAIRS`, columns and place are even.
+///
+/// # Safety
+/// `parts` points to parts of `m * n` floats.
+#[inline(always)]
+pub(super) unsafe fn store_part<T: Tile, const PAIRS: bool>(
+    sums: &Sums,
+    block: Block,
+    product: Product,
+    parts: *mut f32,
+) {
+    let Product { m, n, .. } = product;
+    let part = parts.wrapping_add(block.part as usize * m as usize * n as usize);
+    each_pair::<T>(sums, block, product, |row, column, [first, second]| {
+        let to = part.wrapping_add(row as usize * n as usize + column as usize);
+        // SAFETY: the first element is inside, and so is the second where there is one.
+        unsafe {
+            if PAIRS {
+                store_f32x2(to, first, second);
+            } else {
+                *to = first;
+                if column + 1 < n {
+                    *to.add(1) = second;
+                }
+            }
+        }
+    });
+}
