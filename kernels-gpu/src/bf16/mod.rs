@@ -106,15 +106,34 @@ impl Width {
 
 const _: () = assert!(Width::Wide.shared_bytes() <= 99 * 1024, "a block fits on every card from sm_80 on");
 
-/// One part for all sources, which are added in order.
-pub const fn join(m: u32, n: u32, k: u32, sources: u32) -> Product {
-    let slice = ceil_div(k, TILE_K) * TILE_K;
-    Product { m, n, k, slice, slices: 1, joined: sources, parts: 1 }
+/// Blocks of a tower's product that fill half of a card with two towers, for each block of a multiprocessor.
+const FILL: u32 = 66;
+/// The fewest terms of a part: a shorter one costs more to add than to multiply.
+const MIN_SLICE: u32 = 256;
+
+/// Terms of a part with which the tiles of one tower, for each of its sources, fill their share of a card; a product
+/// with many tiles is in one part. It follows from the shape of the product alone, and so does the order of its sums.
+fn slice(m: u32, n: u32, k: u32, sources: u32) -> u32 {
+    let width = Width::of(n);
+    let tiles = ceil_div(m, TILE_ROWS) * ceil_div(n, width.columns()) * sources;
+    let parts = (FILL * width.min_blocks() + tiles / 2) / tiles;
+    let slice = if parts > 1 { ceil_div(k, parts) } else { k };
+    ceil_div(if slice < MIN_SLICE { MIN_SLICE } else { slice }, TILE_K) * TILE_K
 }
 
-/// Parts of at most about `slice` terms of each source.
-pub const fn split(m: u32, n: u32, k: u32, sources: u32, slice: u32) -> Product {
-    let slice = ceil_div(ceil_div(k, ceil_div(k, slice)), TILE_K) * TILE_K;
+/// One part for all sources, which are added in order, where their tiles fill a card; or parts of each source.
+pub fn join(m: u32, n: u32, k: u32, sources: u32) -> Product {
+    let product = split(m, n, k, sources);
+    if product.slices == 1 && slice(m, n, k, 1) >= k {
+        Product { joined: sources, parts: 1, ..product }
+    } else {
+        product
+    }
+}
+
+/// Parts of each source.
+pub fn split(m: u32, n: u32, k: u32, sources: u32) -> Product {
+    let slice = slice(m, n, k, sources);
     let slices = ceil_div(k, slice);
     Product { m, n, k, slice, slices, joined: 1, parts: sources * slices }
 }
@@ -125,14 +144,27 @@ mod tests {
 
     #[test]
     fn parts_cover_the_terms() {
-        for (k, slice) in [(1, 2304), (64, 64), (65, 64), (4608, 1024), (93_312, 11_664)] {
-            let product = split(5, 6, k, 2, slice);
-            assert!(product.slice.is_multiple_of(TILE_K));
-            assert_eq!(product.parts, 2 * product.slices);
-            assert!((product.slices - 1) * product.slice < k && product.slices * product.slice >= k, "{product:?}");
+        for (m, n, k) in [(1, 1, 1), (128, 2048, 4608), (128, 1000, 2048), (1200, 128, 93_312), (93_312, 128, 1200)] {
+            for product in [split(m, n, k, 2), join(m, n, k, 2)] {
+                assert!(product.slice.is_multiple_of(TILE_K));
+                assert_eq!(product.parts * product.joined, 2 * product.slices);
+                assert!((product.slices - 1) * product.slice < k && product.slices * product.slice >= k, "{product:?}");
+            }
         }
-        assert_eq!(join(5, 6, 65, 2).slice, 96);
-        assert_eq!(Width::Wide.grid(split(129, 128, 65, 2, 64), 2), [2, 1, 2 * 4]);
+    }
+
+    #[test]
+    fn layers_of_alexnet_fill_a_card() {
+        let blocks = |product: Product, problems: u32| {
+            let [x, y, z] = Width::of(product.n).grid(product, problems);
+            (x * y * z, product.parts)
+        };
+        assert_eq!(blocks(join(93_312, 128, 1200, 1), 2), (1458, 1), "conv2 forward");
+        assert_eq!(blocks(split(1200, 128, 93_312, 1), 2), (260, 13), "conv2 weight gradient");
+        assert_eq!(blocks(split(432, 48, 387_200, 1), 2), (528, 66), "conv1 weight gradient");
+        assert_eq!(blocks(join(128, 2048, 4608, 2), 2), (256, 8), "fc6 forward");
+        assert_eq!(blocks(split(128, 4608, 2048, 2), 2), (288, 4), "fc6 input gradient");
+        assert_eq!(blocks(split(4608, 2048, 128, 1), 4), (2304, 1), "fc6 weight gradient");
     }
 
     #[test]

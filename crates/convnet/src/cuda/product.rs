@@ -45,28 +45,24 @@ impl Cuda {
         Ok(Sources { base: base.unwrap_or(0), at: Places::new(at), places })
     }
 
-    /// The products of a launch, in parts of at most about `slice` terms of each source, for an input gradient.
+    /// The products of a launch, for a gradient: each source in parts, in f32 of at most about `slice` terms.
     pub(super) fn split(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
         let precision = self.memory.precision();
         let product = match precision {
             Precision::F32 => Product::split(m, n, k, sources, slice),
-            Precision::Bf16 => bf16::split(m, n, k, sources, slice),
+            Precision::Bf16 => bf16::split(m, n, k, sources),
         };
         Products { product, precision, floats: false, sources }
     }
 
-    /// As [`Cuda::split`], but in one part where all sources together have at most `slice` terms, for a forward pass.
+    /// As [`Cuda::split`], but in one part where sums are short or tiles many, for a forward pass.
     pub(super) fn join(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
-        let products = self.split([m, n, k], sources, slice);
-        let is_short = u64::from(sources) * u64::from(k) <= u64::from(slice);
-        match products.precision {
-            Precision::F32 => {
-                let product = Product::join(m, n, k, sources, slice);
-                Products { product, sources: product.parts / product.slices, ..products }
-            }
-            Precision::Bf16 if is_short => Products { product: bf16::join(m, n, k, sources), sources: 1, ..products },
-            Precision::Bf16 => Products { sources: 1, ..products },
-        }
+        let precision = self.memory.precision();
+        let product = match precision {
+            Precision::F32 => Product::join(m, n, k, sources, slice),
+            Precision::Bf16 => bf16::join(m, n, k, sources),
+        };
+        Products { product, precision, floats: false, sources: product.parts / product.slices }
     }
 }
 

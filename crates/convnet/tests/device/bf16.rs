@@ -294,7 +294,7 @@ fn input_gradients_add_up_over_consumers() {
         }
         let (d, w) = (Guarded::of(&bench.context, &d_output), Guarded::of(&bench.context, &weight));
         let terms = (case.size * case.size * case.filters) as u32;
-        let product = bf16::split((input_len / case.channels) as u32, case.channels as u32, terms, 2, 256);
+        let product = bf16::split((input_len / case.channels) as u32, case.channels as u32, terms, 2);
         let operands = [(&d, of_towers(output_len)), (&w, of_pairs(weight_len))];
         let found = parts(&bench, &conv::INPUT_GRAD, &case, operands, case.gradient_windows(), product);
         exact.check(&found, 0.0, &format!("{case:?}"));
@@ -316,7 +316,7 @@ fn weight_gradients_add_up_over_windows() {
         }
         let (x, d) = (Guarded::of(&bench.context, &input), Guarded::of(&bench.context, &d_output));
         let (terms, windows) = ((weight_len / case.filters) as u32, (output_len / case.filters) as u32);
-        let product = bf16::split(terms, case.filters as u32, windows, 1, 64);
+        let product = bf16::split(terms, case.filters as u32, windows, 1);
         let operands = [(&x, of_towers(input_len)), (&d, of_towers(output_len))];
         let found = parts(&bench, &conv::WEIGHT_GRAD, &case, operands, case.windows(), product);
         exact.check(&found, 0.0, &format!("{case:?}"));
