@@ -23,11 +23,13 @@ mod unroll;
 mod kernel;
 
 pub mod activation;
+pub mod add;
 #[cfg(target_arch = "nvptx64")]
 pub mod arch;
 pub mod augment;
 pub mod bf16;
 pub mod block_reduce;
+pub mod blocks;
 pub mod column_sums;
 pub mod conv;
 pub mod dropout;
@@ -53,7 +55,7 @@ pub use element::Precision;
 pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 56] = [
+pub const KERNELS: [Kernel; 66] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -72,12 +74,22 @@ pub const KERNELS: [Kernel; 56] = [
     bf16::conv::WEIGHT_GRAD_96,
     bf16::conv::WEIGHT_GRAD_128,
     bf16::conv::WEIGHT_GRAD_ANY,
-    conv::FORWARD,
-    conv::INPUT_GRAD,
-    conv::INPUT_GRAD_STRIDED,
-    conv::WEIGHT_GRAD,
+    blocks::IMAGES,
+    blocks::WEIGHTS,
+    blocks::GRADIENT,
+    conv::FORWARD_48,
+    conv::FORWARD_64,
+    conv::FORWARD_ANY,
+    conv::INPUT_GRAD_48,
+    conv::INPUT_GRAD_64,
+    conv::INPUT_GRAD_ANY,
+    conv::WEIGHT_GRAD_48,
+    conv::WEIGHT_GRAD_64,
+    conv::WEIGHT_GRAD_ANY,
     update::UPDATE,
     update::UPDATE_ROUNDED,
+    add::ADD.f32,
+    add::ADD.bf16,
     activation::FORWARD.f32,
     activation::FORWARD.bf16,
     activation::BACKWARD.f32,

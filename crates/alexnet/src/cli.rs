@@ -3,6 +3,7 @@
 //! Long: one place for the arguments of all commands.
 
 mod experiment;
+mod show;
 
 use std::path::PathBuf;
 
@@ -11,7 +12,10 @@ use convnet::cuda::Precision;
 
 use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
+use crate::pictures;
+
 pub use experiment::ExperimentArgs;
+pub use show::{ReportArgs, Show, ShowArgs, ShowAugmentationArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +24,7 @@ Examples:
   alexnet train --resume runs/mini-1    go on where a run stopped
   alexnet eval --crops 10               measure the newest run as the paper does
   alexnet predict photo.jpg             five labels for a picture
+  alexnet report                        the newest run as one HTML file
   alexnet export                        the newest network as ONNX
   alexnet prepare DIR --out data/mine   pack DIR/train and DIR/val for fast training
   alexnet net nips2012                  the layers of the 2012 network";
@@ -46,6 +51,10 @@ pub enum Command {
     Features(FeaturesArgs),
     /// Find the training images that are nearest to pictures in the last hidden layer
     Similar(SimilarArgs),
+    /// Draw what a network has learnt: kernels, curves, predictions, confusion
+    Show(ShowArgs),
+    /// Write a run as one HTML file: curves, kernels, predictions, confusion, neighbours, settings
+    Report(ReportArgs),
     /// Average what several networks say
     Ensemble(EnsembleArgs),
     /// Write a contest's text file: five labels for each image
@@ -73,15 +82,23 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   alexnet prepare ~/imagenette --out data/imagenette
-  alexnet prepare ~/flowers --out data/flowers --size 128 --raw
+  alexnet prepare ~/flowers --val-fraction 0.05 --out data/flowers --size 128 --raw
+  alexnet prepare ILSVRC2012_img_train.tar ILSVRC2012_img_val.tar ILSVRC2012_devkit_t12.tar.gz --out data/imagenet
   alexnet train --data data/imagenette
+
+SOURCE is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg; or one of CLASS/*.jpg, with --val-fraction; or
+the tars of ILSVRC 2010 or 2012 as distributed, with the development kit or a text file for the labels of the
+validation images: ILSVRC2012_val_00000001.JPEG n01751748 on a line, or the number of the class in sorted
+order, from 0, or n01751748 alone in the order of the images; or WebDataset shards. A text file of
+n01440764 tench, Tinca tinca names the classes of any of these. What a file is, its content says.
 
 The shorter side is scaled to --size and the centre cut out, as the paper did. DIR then holds WebDataset
 shards (tar), dataset.json (classes, counts, checksums, colours), mean.npy, and skipped.txt: the images
 that could not be read. Interrupted, killed or out of disk: the same command goes on.")]
 pub struct PrepareArgs {
-    /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg
-    pub source: PathBuf,
+    /// A folder of images, or tars; and files with labels and names
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
     /// The data set's folder: new, empty, or of the same preparation
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -91,6 +108,9 @@ pub struct PrepareArgs {
     /// Store pixels uncompressed instead of JPEG of quality 95: faster to read, six times the size
     #[arg(long)]
     pub raw: bool,
+    /// Set this part of the images aside for validation, chosen by their names, where the source has no val
+    #[arg(long, value_name = "PART", value_parser = fraction)]
+    pub val_fraction: Option<f64>,
     /// Threads; the result does not depend on it [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
@@ -106,7 +126,7 @@ pub struct DataArgs {
     /// A folder with train/CLASS and val/CLASS, or a packed set
     pub data: PathBuf,
     /// The picture with the mean image and training images
-    #[arg(long, value_name = "PNG", default_value = "data.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "data.png", value_parser = picture)]
     pub out: PathBuf,
 }
 
@@ -159,6 +179,9 @@ pub struct BenchDataArgs {
     /// Threads that decode [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
+    /// Read part I of N, counted from 1, as one of several readers does
+    #[arg(long, value_name = "I/N", value_parser = part)]
+    pub shard_of: Option<(usize, usize)>,
 }
 
 /// Arguments of `alexnet net`.
@@ -175,17 +198,24 @@ pub struct NetArgs {
     /// Print what a training step does: memory and operations in order
     #[arg(long, requires = "net")]
     pub plan: bool,
-    /// Images of the step that --plan shows [default: the net's]
-    #[arg(long, value_name = "N", value_parser = batch, requires = "plan")]
+    /// Place the towers on N devices: with --plan show that plan, else what is exchanged between them
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub placement: Option<usize>,
+    /// Images of the step that --plan and --placement show [default: the net's]
+    #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
 }
 
 /// What every command that runs a network asks for.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
-    /// Where to compute: auto, cpu, cuda:N, or sim:N for a simulated GPU (very slow)
+    /// Where to compute: auto, cpu, cuda:N, or sim:N for a simulated GPU (very slow); the towers of a net on several
+    /// devices: cuda:0,1, sim:0,1, or cpu:N for N parts of the processor
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: Choice,
+    /// Let copies between GPUs go through the host
+    #[arg(long)]
+    pub no_peer: bool,
     /// f32, or on a GPU bf16: activations of 16 bits, weights and sums of 32 [default: f32; that of a resumed run]
     #[arg(long, value_name = "f32|bf16")]
     pub precision: Option<Precision>,
@@ -204,8 +234,8 @@ Examples:
   alexnet train --net my-net.toml --lr 0.005 --seed 7 --out runs/slow
   alexnet train --resume runs/slow --epochs 40
 
-A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, curves.png,
-filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
+A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, events for TensorBoard,
+curves.png, filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
 pub struct TrainArgs {
     /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg, what prepare made of it, or CIFAR-10's binary files
     /// [default: the embedded demo set]
@@ -346,7 +376,7 @@ pub struct SimilarArgs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The picture: each image, and its neighbours
-    #[arg(long, value_name = "PNG", default_value = "similar.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "similar.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -406,7 +436,7 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The picture with images and labels
-    #[arg(long, value_name = "PNG", default_value = "predictions.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "predictions.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -468,6 +498,15 @@ pub struct ImportArgs {
     pub out: Option<PathBuf>,
 }
 
+/// A picture's file; the end of its name is its format.
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match pictures::Format::of(&path) {
+        Some(_) => Ok(path),
+        None => Err("expected a name that ends in .png or .svg".to_string()),
+    }
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
@@ -498,6 +537,22 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
         _ => Err("expected a number above 0, at most 100".to_string()),
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(part) if part > 0.0 && part < 1.0 => Ok(part),
+        _ => Err("expected a number between 0 and 1, as 0.05".to_string()),
+    }
+}
+
+/// Number, from 0, and count of parts.
+fn part(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    match numbers {
+        Some((part, parts)) if (1..=parts).contains(&part) => Ok((part - 1, parts)),
+        _ => Err("expected a part and their number, as 2/4".to_string()),
     }
 }
 

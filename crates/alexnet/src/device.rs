@@ -6,8 +6,9 @@ use std::thread;
 
 use anyhow::{Result, bail};
 use convnet::cpu::Cpu;
-use convnet::cuda::{self, Cuda, Precision};
+use convnet::cuda::{self, Cuda, Link, Precision};
 use convnet::ops::Device;
+use convnet::shards::Shards;
 
 use crate::cli::DeviceArgs;
 
@@ -15,29 +16,43 @@ use crate::cli::DeviceArgs;
 pub const AHEAD: usize = 3;
 
 /// Where to compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// A GPU where there is one, else the processor.
     Auto,
-    /// The processor.
-    Cpu,
-    /// The GPU with this number.
-    Cuda(u32),
-    /// The simulated GPU with this number.
-    Simulated(u32),
+    /// The processor, with a net's towers in so many shards.
+    Cpu(usize),
+    /// The GPUs with these numbers.
+    Cuda(Vec<u32>),
+    /// The simulated GPUs with these numbers.
+    Simulated(Vec<u32>),
 }
 
 impl FromStr for Choice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Choice, String> {
-        let wrong = || format!("{text}: expected auto, cpu, cuda:N or sim:N, N being the number of a device");
+        let wrong = || {
+            format!(
+                "{text}: expected auto, cpu, cuda:N or sim:N, N being the number of a device; \
+                 cuda:0,1 or sim:0,1 for several, cpu:N for N shards"
+            )
+        };
         let number = |number: &str| number.parse().ok().filter(|&number| number < 16).ok_or_else(wrong);
+        let numbers = |list: &str| {
+            let numbers = list.split(',').map(number).collect::<Result<Vec<u32>, String>>()?;
+            let is_once = |number: &u32| numbers.iter().filter(|other| *other == number).count() == 1;
+            if numbers.iter().all(is_once) { Ok(numbers) } else { Err(wrong()) }
+        };
         match text.split_once(':') {
             None if text == "auto" => Ok(Choice::Auto),
-            None if text == "cpu" => Ok(Choice::Cpu),
-            Some(("cuda", ordinal)) => Ok(Choice::Cuda(number(ordinal)?)),
-            Some(("sim", ordinal)) => Ok(Choice::Simulated(number(ordinal)?)),
+            None if text == "cpu" => Ok(Choice::Cpu(1)),
+            Some(("cpu", shards)) => number(shards).map(|shards| shards as usize).and_then(|shards| match shards {
+                0 => Err(wrong()),
+                shards => Ok(Choice::Cpu(shards)),
+            }),
+            Some(("cuda", list)) => Ok(Choice::Cuda(numbers(list)?)),
+            Some(("sim", list)) => Ok(Choice::Simulated(numbers(list)?)),
             _ => Err(wrong()),
         }
     }
@@ -46,34 +61,74 @@ impl FromStr for Choice {
 /// Opens the device that was asked for, to compute in `precision`. Returns it and one sentence about it.
 ///
 /// # Errors
-/// When there is no such device, it does not compute in that precision, or threads cannot be started.
+/// When there is no such device, it does not compute in that precision, threads cannot be started, or a link between
+/// devices does not work.
 pub fn open(args: &DeviceArgs, precision: Precision) -> Result<(Box<dyn Device>, String)> {
-    let processor = |reason: &str| -> Result<(Box<dyn Device>, String)> {
-        if precision != Precision::F32 {
-            bail!("the processor{reason} computes in f32; {precision} needs a GPU: --device cuda:N, or sim:N");
-        }
-        let threads = threads(args);
-        let plural = if threads == 1 { "" } else { "s" };
-        Ok((Box::new(Cpu::new(threads)?), format!("processor, {threads} thread{plural}{reason}")))
-    };
-    let card = |ordinal: u32, reason: &str| -> Result<(Box<dyn Device>, String)> {
-        let card = Cuda::new(ordinal, precision)?;
-        let words = format!("cuda:{ordinal}, {}, {precision}{reason}", card.name()?);
-        Ok((Box::new(card), words))
-    };
-    match args.device {
-        Choice::Cpu => processor(""),
-        Choice::Cuda(ordinal) => card(ordinal, ""),
-        Choice::Simulated(ordinal) => {
-            cuda::simulate(ordinal + 1)?;
-            let (card, _) = card(ordinal, "")?;
-            Ok((card, format!("sim:{ordinal}, a simulated GPU, {precision}: right, and very slow")))
+    match &args.device {
+        Choice::Cpu(shards) => processor(args, precision, *shards, ""),
+        Choice::Cuda(numbers) => cards(numbers, args, precision, "cuda", ""),
+        Choice::Simulated(numbers) => {
+            cuda::simulate(numbers.iter().max().map_or(1, |most| most + 1))?;
+            cards(numbers, args, precision, "sim", "; simulated: right, and very slow")
         }
         Choice::Auto => match cuda::available() {
-            Ok(_) => card(0, " (auto: the first GPU)"),
-            Err(error) => processor(&format!(" (auto: {error})")),
+            Ok(_) => cards(&[0], args, precision, "cuda", " (auto: the first GPU)"),
+            Err(error) => processor(args, precision, 1, &format!(" (auto: {error})")),
         },
     }
+}
+
+fn processor(
+    args: &DeviceArgs,
+    precision: Precision,
+    shards: usize,
+    reason: &str,
+) -> Result<(Box<dyn Device>, String)> {
+    if precision != Precision::F32 {
+        bail!("the processor{reason} computes in f32; {precision} needs a GPU: --device cuda:N, or sim:N");
+    }
+    let threads = threads(args);
+    let plural = if threads == 1 { "" } else { "s" };
+    let words = format!("processor, {threads} thread{plural}{reason}");
+    if shards == 1 {
+        return Ok((Box::new(Cpu::new(threads)?), words));
+    }
+    let devices = (0..shards).map(|_| Cpu::new(threads)).collect::<Result<Vec<_>, _>>()?;
+    Ok((Box::new(Shards::new(devices)), format!("{words}, towers in {shards} shards, one after the other")))
+}
+
+fn cards(
+    numbers: &[u32],
+    args: &DeviceArgs,
+    precision: Precision,
+    kind: &str,
+    reason: &str,
+) -> Result<(Box<dyn Device>, String)> {
+    let mut cards = numbers.iter().map(|&number| Cuda::new(number, precision)).collect::<Result<Vec<_>, _>>()?;
+    let named = numbers.iter().zip(&cards);
+    let names = named.map(|(number, card)| Ok(format!("{kind}:{number}, {}", card.name()?)));
+    let names = format!("{}, {precision}", names.collect::<Result<Vec<_>>>()?.join("; "));
+    if cards.len() == 1 {
+        return Ok((Box::new(cards.remove(0)), format!("{names}{reason}")));
+    }
+    let links = cuda::connect(&cards, !args.no_peer)?;
+    let words = format!("{names}; {}{reason}", describe_links(&links, args.no_peer));
+    Ok((Box::new(Shards::new(cards)), words))
+}
+
+/// How cards exchange, and how fast.
+fn describe_links(links: &[Link], asked: bool) -> String {
+    let way = match links.iter().all(|link| link.direct) {
+        true => "from card to card",
+        false if asked => "through the host (--no-peer)",
+        false => "through the host, where cards have no access to each other",
+    };
+    let rates = || links.iter().filter_map(|link| link.rate);
+    let rate = match (rates().reduce(f64::min), rates().reduce(f64::max)) {
+        (Some(low), Some(high)) => format!(", {:.1} to {:.1} GB/s", low / 1e9, high / 1e9),
+        _ => String::new(),
+    };
+    format!("copies go {way}{rate}; each link was verified")
 }
 
 /// Threads to compute with.
@@ -100,10 +155,12 @@ mod tests {
     fn devices_are_read() {
         let read = |text: &str| text.parse::<Choice>();
         assert_eq!(read("auto"), Ok(Choice::Auto));
-        assert_eq!(read("cpu"), Ok(Choice::Cpu));
-        assert_eq!(read("cuda:1"), Ok(Choice::Cuda(1)));
-        assert_eq!(read("sim:0"), Ok(Choice::Simulated(0)));
-        for wrong in ["", "gpu", "cuda", "cuda:", "cuda:x", "cuda:16", "sim:-1", "cpu:0"] {
+        assert_eq!(read("cpu"), Ok(Choice::Cpu(1)));
+        assert_eq!(read("cpu:4"), Ok(Choice::Cpu(4)));
+        assert_eq!(read("cuda:1"), Ok(Choice::Cuda(vec![1])));
+        assert_eq!(read("cuda:2,0"), Ok(Choice::Cuda(vec![2, 0])));
+        assert_eq!(read("sim:0"), Ok(Choice::Simulated(vec![0])));
+        for wrong in ["", "gpu", "cuda", "cuda:", "cuda:x", "cuda:16", "cuda:0,", "cuda:1,1", "sim:-1", "cpu:0"] {
             assert!(read(wrong).is_err_and(|error| error.contains("expected auto, cpu, cuda:N or sim:N")), "{wrong}");
         }
     }

@@ -10,7 +10,8 @@
 //! - [`experiment`]: the paper's controlled experiments, as runs that differ in one setting.
 //! - [`probabilities`]: what networks say about images as a file, and the average of several.
 //! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
-//! - [`pictures`]: curves, filters and predictions as PNG.
+//! - [`inside`]: what a network has learnt, as data; [`pictures`]: the same and more as PNG and SVG.
+//! - [`report`]: a run as one HTML file.
 //!
 //! Invariant: what a run computes depends on its checkpoint and its data only, not on where it was stopped, how many
 //! threads there are, or what is printed.
@@ -22,17 +23,22 @@ pub mod commands;
 pub mod console;
 pub mod describe;
 pub mod device;
+pub mod environment;
 pub mod evaluate;
 pub mod experiment;
 pub mod features;
 #[cfg(test)]
 mod fuzz;
 pub mod import;
+pub mod inside;
 pub mod interrupt;
+mod markup;
 pub mod nets;
 pub mod pictures;
 pub mod portable;
 pub mod probabilities;
+pub mod report;
 pub mod run_folder;
 pub mod skips;
+mod tensorboard;
 pub mod training;

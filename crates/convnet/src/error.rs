@@ -62,6 +62,39 @@ pub enum Error {
         /// Floats in that region.
         available: usize,
     },
+    /// An operation of one device has operands on several shards.
+    #[error("{op}: {first} and {second} are on different shards")]
+    Shards {
+        /// The operation.
+        op: &'static str,
+        /// One operand.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A plan for several shards was given to one device.
+    #[error("exchange: one device has nobody to exchange with; the plan was made for several")]
+    OneShard,
+    /// An operation is for a device that is not there.
+    #[error("an operation is for shard {shard}, there are {devices} devices; the plan was made for more")]
+    NoShard {
+        /// The shard.
+        shard: usize,
+        /// How many devices there are.
+        devices: usize,
+    },
+    /// The towers of a net cannot be shared out to so many devices.
+    #[error("net {net} has {towers}, which cannot be shared out evenly to {shards} devices; give it {possible}")]
+    Placement {
+        /// The net.
+        net: String,
+        /// `1 tower` or `4 towers`.
+        towers: String,
+        /// The devices that were asked for.
+        shards: usize,
+        /// The numbers of devices that can: `1, 2 or 4`.
+        possible: String,
+    },
     /// The inputs of a step do not fit the plan.
     #[error("step: {0}")]
     Step(String),
@@ -84,6 +117,20 @@ pub enum Error {
     /// A driver call failed.
     #[error(transparent)]
     Driver(#[from] crate::device::DriverError),
+    /// What arrives at a card is not what was sent.
+    #[error(
+        "the link from device {from} to device {to} corrupts what it carries: {wrong} of {words} words arrived          differently; try --no-peer, which goes through the host (on some machines the IOMMU has to be off), or one device"
+    )]
+    CorruptLink {
+        /// The number of the device that sent.
+        from: u32,
+        /// The number of the device that received.
+        to: u32,
+        /// Words that arrived differently.
+        wrong: usize,
+        /// Words that were sent.
+        words: usize,
+    },
     /// There is no CUDA driver.
     #[error(transparent)]
     Backend(#[from] cuda_driver::BackendError),

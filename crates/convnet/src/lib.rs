@@ -6,6 +6,7 @@
 //!   the interface with one method per operation.
 //! - [`plan`]: compiles a net into memory and an ordered list of operations.
 //! - [`run`]: steps a plan on a device: forward, backward, update.
+//! - [`shards`]: several devices as one, each with some of a net's towers.
 //! - [`cpu`]: the device for every machine. [`naive`]: the slow f64 twin that tests compare with.
 //! - [`cuda`]: the GPU as a device, over [`mod@device`]: contexts, streams, memory, kernels.
 //! - [`augment`] and [`philox`]: crops, flips, colour noise, and the counter-based randomness behind them.
@@ -27,5 +28,6 @@ pub mod ops;
 pub mod philox;
 pub mod plan;
 pub mod run;
+pub mod shards;
 
 pub use error::Error;

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::net::Net;
-use crate::ops::{Access, Device, List, Op, Region, Span, Step};
+use crate::ops::{Access, Device, List, Op, Pass, Region, Span, Step};
 use crate::philox::{self, Use};
 use crate::plan::{Mode, Parameter, Plan, Planned};
 
@@ -70,32 +70,32 @@ impl<D: Device> Network<D> {
     /// A network for training steps of up to `batch` images and forward passes of as many.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// [`Error::OutOfMemory`], and [`Error::Placement`] where several devices cannot share the net's towers.
     pub fn for_training(net: &Net, batch: usize, device: D) -> Result<Self, Error> {
-        Self::new(Some(Plan::compile(net, batch, Mode::Train)), Plan::compile(net, batch, Mode::Infer), device)
+        Self::new(net, batch, Some(Mode::Train), device)
     }
 
     /// A network for forward passes of up to `batch` images.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// As [`Network::for_training`].
     pub fn for_inference(net: &Net, batch: usize, device: D) -> Result<Self, Error> {
-        Self::new(None, Plan::compile(net, batch, Mode::Infer), device)
+        Self::new(net, batch, None, device)
     }
 
     /// A network of which every tensor can be looked at after a training step; see [`Mode::Inspect`].
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`].
+    /// As [`Network::for_training`].
     pub fn for_inspection(net: &Net, batch: usize, device: D) -> Result<Self, Error> {
-        Self::new(Some(Plan::compile(net, batch, Mode::Inspect)), Plan::compile(net, batch, Mode::Infer), device)
+        Self::new(net, batch, Some(Mode::Inspect), device)
     }
 
-    fn new(training: Option<Plan>, inference: Plan, mut device: D) -> Result<Self, Error> {
+    fn new(net: &Net, batch: usize, training: Option<Mode>, mut device: D) -> Result<Self, Error> {
+        let compile = |mode| Plan::compile_for(net, device.shards(), batch, mode);
+        let (training, inference) = (training.map(compile).transpose()?, compile(Mode::Infer)?);
         for plan in training.iter().chain([&inference]) {
-            for &(region, len) in &plan.regions {
-                device.reserve(region, len)?;
-            }
+            plan.regions.iter().try_for_each(|&region| device.reserve(region))?;
         }
         Ok(Network { device, training, inference, images: 0 })
     }
@@ -142,7 +142,8 @@ impl<D: Device> Network<D> {
     /// # Errors
     /// Those of the device.
     pub fn set_mean(&mut self, mean: &[f32]) -> Result<(), Error> {
-        self.device.write(self.inference.mean, mean)
+        let place = self.inference.mean;
+        (0..self.inference.shards).try_for_each(|shard| self.device.write(Span { shard, ..place }, mean))
     }
 
     /// Copies a span, for example a parameter's value or velocity, to the host.
@@ -175,11 +176,11 @@ impl<D: Device> Network<D> {
         let images = check(plan, step)?;
         self.device.begin(step)?;
         self.images = images;
-        self.device.run_list(List::Forward, &mut plan.forward.iter().map(|planned| &planned.op))?;
+        self.device.run_list(List::whole(Pass::Forward), &mut plan.forward.iter().map(|planned| &planned.op))?;
         let outcome = outcome(&self.device, plan, images)?;
         if outcome.loss.is_finite() {
             let backward = plan.backward.iter().chain(&plan.update);
-            self.device.run_list(List::Backward, &mut backward.map(|planned| &planned.op))?;
+            self.device.run_list(List::whole(Pass::Backward), &mut backward.map(|planned| &planned.op))?;
         }
         Ok(outcome)
     }
@@ -192,7 +193,8 @@ impl<D: Device> Network<D> {
         let images = check(&self.inference, step)?;
         self.device.begin(step)?;
         self.images = images;
-        self.device.run_list(List::Inference, &mut self.inference.forward.iter().map(|planned| &planned.op))?;
+        self.device
+            .run_list(List::whole(Pass::Inference), &mut self.inference.forward.iter().map(|planned| &planned.op))?;
         outcome(&self.device, &self.inference, images)
     }
 
@@ -212,16 +214,9 @@ impl<D: Device> Network<D> {
         let operations: Vec<&Planned> = plan.forward.iter().take_while(up_to).collect();
         self.device.begin(step)?;
         self.images = images;
-        let mut values: Vec<Span> = Vec::new();
-        let len = plan.images * plan.tensors[end].extent.tower_len();
-        for planned in &operations {
-            self.device.run(&planned.op)?;
-            if operations.last().is_some_and(|last| last.layer == planned.layer) {
-                values.extend(written(&planned.op).filter(|span| span.len == len));
-            }
-        }
-        values.dedup();
-        values.iter().map(|&span| self.read(Span { len: len / plan.images * images, ..span })).collect()
+        operations.iter().try_for_each(|planned| self.device.run(&planned.op))?;
+        let values = plan.tensors.iter().filter(|tensor| tensor.layer == layer);
+        values.map(|tensor| self.read(Span { len: images * tensor.extent.tower_len(), ..tensor.value })).collect()
     }
 
     /// The probabilities `[images, classes]` of the last [`Network::infer`].
@@ -286,7 +281,7 @@ impl<D: Device> Network<D> {
         let images = self.images;
         for Planned { layer, op } in &plan.forward {
             self.device.run(op)?;
-            if matches!(op, Op::SoftmaxForward(_)) {
+            if matches!(op, Op::SoftmaxForward(_) | Op::Exchange(_)) {
                 continue;
             }
             for span in written(op) {
@@ -301,13 +296,8 @@ impl<D: Device> Network<D> {
 
 /// What an operation writes besides results.
 fn written(op: &Op) -> impl Iterator<Item = Span> {
-    let mut written = Vec::new();
-    op.clone().visit(&mut |access, span| {
-        if access == Access::Write && span.region == Region::Work {
-            written.push(*span);
-        }
-    });
-    written.into_iter()
+    let is_written = |&(access, span): &(Access, Span)| access == Access::Write && span.region == Region::Work;
+    op.operands().into_iter().filter(is_written).map(|(_, span)| span)
 }
 
 fn check(plan: &Plan, step: &Step) -> Result<usize, Error> {

@@ -33,7 +33,7 @@ mod bf16 {
     fn operands_of_the_wrong_type_are_refused() {
         let refused = |op: Op| {
             let mut device = gpu(Precision::Bf16);
-            Region::ALL.into_iter().for_each(|region| device.reserve(region, 64).unwrap());
+            Region::ALL.into_iter().for_each(|region| device.reserve(Span::new(region, 0, 64)).unwrap());
             device.begin(&mut step(1, 1, 2)).unwrap();
             device.run(&op).unwrap_err().to_string()
         };

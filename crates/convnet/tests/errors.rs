@@ -101,7 +101,7 @@ fn operations() -> Vec<(Memory, Op)> {
     let pool = unary(shape, setup);
     list.push((pool.memory.clone(), Op::PoolForward(pool.forward)));
     list.push((pool.memory, Op::PoolBackward(pool.backward)));
-    let shape = DropoutShape { units: 9, layer: 0, keep: 0.5, scaling: Scaling::Test, training: true };
+    let shape = DropoutShape { units: 9, first_tower: 0, layer: 0, keep: 0.5, scaling: Scaling::Test, training: true };
     let dropout = unary(shape, setup);
     list.push((dropout.memory.clone(), Op::DropoutForward(dropout.forward)));
     list.push((dropout.memory, Op::DropoutBackward(dropout.backward)));
@@ -151,7 +151,7 @@ fn correct_operations_run() {
 #[test]
 fn every_operand_that_is_too_short_is_refused() {
     for (memory, op) in operations() {
-        for (i, (_, span)) in common::memory::spans(&op).into_iter().enumerate() {
+        for (i, (_, span)) in op.operands().into_iter().enumerate() {
             let live = memory.live(span).len;
             match run(&memory, &change(&op, i, |span| span.len = live - 1)) {
                 // An update's weights say how long its other operands are.
@@ -168,7 +168,7 @@ fn every_operand_that_is_too_short_is_refused() {
 #[test]
 fn every_operand_outside_the_memory_is_refused() {
     for (memory, op) in operations() {
-        for (i, (_, span)) in common::memory::spans(&op).into_iter().enumerate() {
+        for (i, (_, span)) in op.operands().into_iter().enumerate() {
             let available = memory.lens()[span.region as usize];
             for start in [available - span.len + 1, available, usize::MAX - 1, usize::MAX] {
                 match run(&memory, &change(&op, i, |span| span.start = start)) {
@@ -185,7 +185,7 @@ fn every_operand_outside_the_memory_is_refused() {
 #[test]
 fn every_output_that_overlaps_another_operand_is_refused() {
     for (memory, op) in operations() {
-        let spans = common::memory::spans(&op);
+        let spans = op.operands();
         for (i, &(access, output)) in spans.iter().enumerate().filter(|(_, (access, _))| *access != Access::Read) {
             for (j, &(_, other)) in spans.iter().enumerate().filter(|&(j, _)| j != i) {
                 // One float in common.
@@ -208,7 +208,7 @@ fn every_output_that_overlaps_another_operand_is_refused() {
 fn only_element_wise_operations_work_in_place() {
     for (memory, op) in operations() {
         // Both operands as long as the longer one needs.
-        let spans = common::memory::spans(&op);
+        let spans = op.operands();
         let output = spans.iter().position(|(access, _)| *access == Access::Write);
         let Some(output) = output else { continue };
         let mut memory = memory;
@@ -299,7 +299,7 @@ fn operands_must_go_in_pairs_and_groups() {
 #[test]
 fn transfers_stay_inside_the_span_and_the_region() {
     for mut device in devices() {
-        device.reserve(Region::Work, 10).unwrap();
+        device.reserve(Span::new(Region::Work, 0, 10)).unwrap();
         device.write(Span::new(Region::Work, 4, 6), &[1.0; 6]).unwrap();
         let mut data = [9.0; 3];
         device.read(Span::new(Region::Work, 3, 7), &mut data).unwrap();
@@ -321,10 +321,10 @@ fn transfers_stay_inside_the_span_and_the_region() {
 fn reserving_keeps_contents_and_never_shrinks() {
     for mut device in devices() {
         let span = Span::new(Region::Momenta, 0, 3);
-        device.reserve(Region::Momenta, 3).unwrap();
+        device.reserve(Span::new(Region::Momenta, 0, 3)).unwrap();
         device.write(span, &[1.0, 2.0, 3.0]).unwrap();
-        device.reserve(Region::Momenta, 5).unwrap();
-        device.reserve(Region::Momenta, 1).unwrap();
+        device.reserve(Span::new(Region::Momenta, 0, 5)).unwrap();
+        device.reserve(Span::new(Region::Momenta, 0, 1)).unwrap();
         let mut data = [9.0; 5];
         device.read(Span::new(Region::Momenta, 0, 5), &mut data).unwrap();
         assert_eq!(data, [1.0, 2.0, 3.0, 0.0, 0.0]);

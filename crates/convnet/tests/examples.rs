@@ -32,7 +32,7 @@ fn place(number: usize, len: usize) -> Span {
 /// Fills places, runs an operation and returns what it left in `outputs`, for each device.
 fn run(op: &Op, step: &Step, inputs: &[(Span, &[f32])], outputs: &[Span]) -> Vec<Vec<Vec<f32>>> {
     let on_device = |mut device: Box<dyn Device>| {
-        Region::ALL.iter().for_each(|&region| device.reserve(region, 256).unwrap());
+        Region::ALL.iter().for_each(|&region| device.reserve(Span::new(region, 0, 256)).unwrap());
         inputs.iter().for_each(|(span, data)| device.write(*span, data).unwrap());
         device.begin(&mut step.clone()).unwrap();
         device.run(op).unwrap();
@@ -163,7 +163,7 @@ fn activations_are_what_they_are_called() {
 #[test]
 fn dropout_numbers_units_over_the_towers() {
     let keep = 0.5;
-    let shape = DropoutShape { units: 5, layer: 2, keep, scaling: Scaling::Train, training: true };
+    let shape = DropoutShape { units: 5, first_tower: 0, layer: 2, keep, scaling: Scaling::Train, training: true };
     let (inputs, outputs) = ([place(0, 10), place(1, 10)], [place(2, 10), place(3, 10)]);
     let towers = (0..2).map(|i| UnaryTower { input: inputs[i], output: outputs[i] }).collect();
     let step = Step { labels: vec![0; 2], ids: vec![70, 9], seed: 1 << 40 | 3, epoch: 8, ..Step::default() };

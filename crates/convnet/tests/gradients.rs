@@ -195,7 +195,7 @@ fn pool() {
 fn dropout() {
     for scaling in [Scaling::Test, Scaling::Train] {
         for training in [true, false] {
-            let shape = DropoutShape { units: 13, layer: 1, keep: 0.6, scaling, training };
+            let shape = DropoutShape { units: 13, first_tower: 0, layer: 1, keep: 0.6, scaling, training };
             check_unary(shape, Setup { towers: 2, ..Setup::default() }, Op::DropoutForward, Op::DropoutBackward);
         }
     }

@@ -3,7 +3,8 @@
 //! In reading order:
 //! - [`Dataset`]: two splits of labelled images and the names of the classes. [`Dataset::folder`]
 //!   finds them in a folder, [`Dataset::packed`] in shards that [`prepare()`] wrote, [`Dataset::cifar`] in CIFAR-10's
-//!   files, [`Dataset::open`] in any of them; [`Dataset::demo`] has 10,000 in the binary.
+//!   files, [`Dataset::open`] in any of them; [`Dataset::demo`] has 10,000 in the binary; [`Dataset::sources`] reads
+//!   the tars of ILSVRC.
 //! - [`Images`]: one split, read by index. [`load_image`] reads one file the same way.
 //! - [`Statistics`]: the mean image and the colour covariance of the training images.
 //! - [`permutation`]: the order of an epoch.
@@ -16,17 +17,21 @@
 //! integers.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod atomic;
 mod cifar;
 mod decode;
 mod demo;
 mod error;
 mod folder;
+mod jpeg;
 mod loader;
 mod order;
 mod packed;
 mod prepare;
+mod source;
 mod statistics;
+mod subset;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -103,29 +108,46 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens `dir`, a packed set, CIFAR-10 or a folder of images, to be read as `side x side`.
+    /// Opens `data`, to be read as `side x side`: a packed set, CIFAR-10, a folder of images, a folder of other
+    /// WebDataset shards, or a text file that lists such shards, one path on a line.
     ///
     /// # Errors
-    /// Those of [`Dataset::packed`] where `dir` holds a packed set, of [`Dataset::cifar`] where it holds CIFAR-10, else
-    /// those of [`Dataset::folder`].
+    /// Those of [`Dataset::packed`], [`Dataset::cifar`] or [`Dataset::folder`], or if a shard cannot be read.
     ///
     /// # Panics
     /// If `side` is zero.
-    pub fn open(dir: &Path, side: usize) -> Result<Dataset, Error> {
-        match dir {
-            packed if packed::is_packed(packed) => Dataset::packed(packed, side),
-            cifar if cifar::is_cifar(cifar) => Dataset::cifar(cifar, side),
-            folder => Dataset::folder(folder, side),
+    pub fn open(data: &Path, side: usize) -> Result<Dataset, Error> {
+        if packed::is_packed(data) {
+            Dataset::packed(data, side)
+        } else if cifar::is_cifar(data) {
+            Dataset::cifar(data, side)
+        } else if data.is_file() {
+            source::shards::open(&source::shards::in_list(data)?, side)
+        } else if data.is_dir() && source::shards::is_folder(data)? {
+            source::shards::open(&source::shards::in_folder(data)?, side)
+        } else {
+            Dataset::folder(data, side)
         }
     }
 
-    /// The one side that the images in `dir` have; none where images of any size are scaled.
+    /// The one side that the images in `data` have; none where images of any size are scaled.
     ///
     /// # Errors
-    /// If `dir` holds a packed set that is not finished or whose description is damaged.
-    pub fn stored_side(dir: &Path) -> Result<Option<usize>, Error> {
-        if cifar::is_cifar(dir) { Ok(Some(cifar::SIDE)) } else { Dataset::packed_side(dir) }
+    /// If `data` holds a packed set that is not finished or whose description is damaged.
+    pub fn stored_side(data: &Path) -> Result<Option<usize>, Error> {
+        if cifar::is_cifar(data) { Ok(Some(cifar::SIDE)) } else { Dataset::packed_side(data) }
     }
+}
+
+/// Whether two names are of one class: they are equal, or begin with the same WordNet number, as
+/// `n01440764` and `n01440764 tench, Tinca tinca` do.
+pub fn same_class(a: &str, b: &str) -> bool {
+    let number = |class: &str| {
+        let word = class.split(' ').next().unwrap_or_default();
+        let digits = word.strip_prefix('n')?;
+        (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| word.to_owned())
+    };
+    a == b || number(a).is_some_and(|number_a| number(b) == Some(number_a))
 }
 
 impl std::fmt::Debug for Dataset {
@@ -137,5 +159,17 @@ impl std::fmt::Debug for Dataset {
             .field("train", &self.train.len())
             .field("val", &self.val.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_class;
+
+    #[test]
+    fn classes_are_told_by_their_numbers() {
+        assert!(same_class("n01440764", "n01440764 tench, Tinca tinca") && same_class("red", "red"));
+        assert!(!same_class("n01440764 tench", "n01440765 tench") && !same_class("red", "red fox"));
+        assert!(!same_class("n0144076 a", "n0144076 b") && !same_class("", "n01440764"));
     }
 }

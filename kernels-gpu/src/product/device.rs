@@ -1,11 +1,21 @@
 //! The block and the thread of a product.
 
 use super::copy::Copy;
-use super::{LEFT_BYTES, LEFT_PITCH, Places, Product, RIGHT_PITCH, STAGE_BYTES, STAGES, TILE_K, TILE_M, TILE_N};
-use crate::arch::{
-    F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, shared_load4, thread, wait_for_copies,
-};
+use super::layout::Layout;
+use super::{LEFT_BYTES, Places, Product, STAGES, TILE_K, TILE_M, stage_bytes};
+use crate::arch::{F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, thread, wait_for_copies};
 use crate::geometry::ceil_div;
+
+/// Threads along the rows of a tile.
+const LANES_M: u32 = 16;
+/// Threads along its columns.
+const LANES_N: u32 = 8;
+
+/// The row and the column of this thread among the threads of a tile. Neighbours share their columns and their
+/// neighbours again their rows, so that half a warp's reads of 16 bytes each are served at once.
+fn lanes() -> (u32, u32) {
+    (thread() / 32 * 4 + thread() / 16 % 2 * 2 + thread() % 2, thread() / 2 % 8)
+}
 
 /// What a block computes.
 #[derive(Clone, Copy)]
@@ -23,10 +33,10 @@ pub struct Block {
 impl Block {
     /// This one.
     #[inline(always)]
-    pub fn new(product: Product) -> Block {
-        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, TILE_N));
+    pub fn new(product: Product, tile_n: u32) -> Block {
+        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, tile_n));
         let (problem, part) = (z / product.parts, z % product.parts);
-        Block { problem, part, row: x / tiles_n * TILE_M, column: x % tiles_n * TILE_N }
+        Block { problem, part, row: x / tiles_n * TILE_M, column: x % tiles_n * tile_n }
     }
 }
 
@@ -48,51 +58,63 @@ struct Steps<'a> {
     matrices: &'a Matrices,
     problem: u32,
     source: u32,
+    left: *const f32,
+    right: *const f32,
     k: u32,
     first: u32,
     end: u32,
 }
 
 impl Steps<'_> {
+    /// Goes to the first term of the part in a source.
+    #[inline(always)]
+    fn enter(&mut self, source: u32) {
+        let Matrices { left, left_at, right, right_at } = *self.matrices;
+        self.source = source;
+        self.left = left.wrapping_add(left_at.of(source, self.problem) as usize);
+        self.right = right.wrapping_add(right_at.of(source, self.problem) as usize);
+        self.k = self.first;
+    }
+
     /// Starts the copies of a step to a stage, and goes on to the next step.
     ///
     /// # Safety
     /// As [`Copy::start`].
     #[inline(always)]
     unsafe fn start(&mut self, left: &impl Copy, right: &impl Copy, stage: u32) {
-        let Matrices { left_at, right_at, .. } = *self.matrices;
         // SAFETY: the caller's contract; the places are those of the source.
         unsafe {
-            let from = self.matrices.left.add(left_at.of(self.source, self.problem) as usize);
-            left.start(from, stage, self.k);
-            let from = self.matrices.right.add(right_at.of(self.source, self.problem) as usize);
-            right.start(from, stage + LEFT_BYTES, self.k);
+            left.start(self.left, stage, self.k);
+            right.start(self.right, stage + LEFT_BYTES, self.k);
         }
         self.k += TILE_K;
         if self.k >= self.end {
-            self.k = self.first;
-            self.source += 1;
+            self.enter(self.source + 1);
         }
     }
 }
 
-/// The thread's 8 x 8 sums of a part.
+/// The thread's sums of a part: of 8 rows and `OWN` columns.
 ///
 /// # Safety
 /// The kernel's contract: all threads of the block reach it, with the whole pool, and what the copies want is
 /// inside of the operands.
 #[inline(always)]
-pub unsafe fn multiply(
+pub unsafe fn multiply<L: Copy, R: Copy, const OWN: usize>(
     block: Block,
     product: Product,
     matrices: &Matrices,
-    left: &impl Copy,
-    right: &impl Copy,
-) -> [[f32; 8]; 8] {
+    left: &L,
+    right: &R,
+) -> [[f32; OWN]; 8] {
+    let stage_bytes = const { stage_bytes(LANES_N * OWN as u32) };
     let (source, first) = product.part(block.part);
     let end = if first + product.slice < product.k { first + product.slice } else { product.k };
     let n_steps = ceil_div(end - first, TILE_K) * product.joined;
-    let mut steps = Steps { matrices, problem: block.problem, source, k: first, first, end };
+    let (from_left, from_right) = (matrices.left, matrices.right);
+    let mut steps =
+        Steps { matrices, problem: block.problem, source, left: from_left, right: from_right, k: first, first, end };
+    steps.enter(source);
     let pool = shared_base();
 
     // 1. The first copies.
@@ -100,15 +122,15 @@ pub unsafe fn multiply(
     while step < STAGES - 1 {
         if step < n_steps {
             // SAFETY: nobody reads the stages yet.
-            unsafe { steps.start(left, right, pool + step * STAGE_BYTES) };
+            unsafe { steps.start(left, right, pool + step * stage_bytes) };
         }
         commit_copies();
         step += 1;
     }
 
     // 2. Multiply one stage while the next ones are copied.
-    let mut sums = [[0.0; 8]; 8];
-    let (mut read, mut write) = (0, (STAGES - 1) * STAGE_BYTES);
+    let mut sums = [[0.0; OWN]; 8];
+    let (mut read, mut write) = (0, (STAGES - 1) * stage_bytes);
     let mut step = 0;
     while step < n_steps {
         wait_for_copies::<{ STAGES - 2 }>();
@@ -120,24 +142,13 @@ pub unsafe fn multiply(
                 steps.start(left, right, pool + write);
             }
             commit_copies();
-            multiply_stage(&mut sums, pool + read);
+            multiply_stage::<L::Layout, R::Layout, OWN>(&mut sums, pool + read);
         }
-        read = if read == (STAGES - 1) * STAGE_BYTES { 0 } else { read + STAGE_BYTES };
-        write = if write == (STAGES - 1) * STAGE_BYTES { 0 } else { write + STAGE_BYTES };
+        read = if read == (STAGES - 1) * stage_bytes { 0 } else { read + stage_bytes };
+        write = if write == (STAGES - 1) * stage_bytes { 0 } else { write + stage_bytes };
         step += 1;
     }
     sums
-}
-
-/// Eight floats: four at `address`, four `APART` bytes further.
-///
-/// # Safety
-/// Both are in the pool, aligned to 16 bytes, and written.
-#[inline(always)]
-unsafe fn fragment<const APART: u32>(address: u32) -> [f32; 8] {
-    // SAFETY: the caller's contract.
-    let (low, high) = unsafe { (shared_load4(address), shared_load4(address + APART)) };
-    [low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w]
 }
 
 /// Adds the products of a stage, in ascending order of the terms.
@@ -145,19 +156,29 @@ unsafe fn fragment<const APART: u32>(address: u32) -> [f32; 8] {
 /// # Safety
 /// The stage is written, and a barrier lies between.
 #[inline(always)]
-unsafe fn multiply_stage(sums: &mut [[f32; 8]; 8], stage: u32) {
-    let left_at = stage + thread() / 8 * 16;
-    let right_at = stage + LEFT_BYTES + thread() % 8 * 16;
-    unroll!(K in 8 {
-        const LEFT: u32 = K as u32 * LEFT_PITCH * 4;
-        const RIGHT: u32 = K as u32 * RIGHT_PITCH * 4;
-        // SAFETY: 16-byte places inside of the stage.
-        let (a, b) = unsafe { (fragment::<256>(left_at + LEFT), fragment::<128>(right_at + RIGHT)) };
-        unroll!(I in 8 {
-            unroll!(J in 8 {
-                sums[I][J] = fma(a[I], b[J], sums[I][J]);
+unsafe fn multiply_stage<L: Layout, R: Layout, const OWN: usize>(sums: &mut [[f32; OWN]; 8], stage: u32) {
+    let (lane_m, lane_n) = lanes();
+    let left = L::place::<LANES_M, 8>(stage, lane_m);
+    let right = R::place::<LANES_N, OWN>(stage + LEFT_BYTES, lane_n);
+    unroll!(G in 4 {
+        if (G as u32) < TILE_K / 4 {
+            // SAFETY: the caller's contract.
+            let (a, b) = unsafe {
+                (L::read::<LANES_M, 8>(left, G as u32), R::read::<LANES_N, OWN>(right, G as u32))
+            };
+            unroll!(K in 4 {
+                unroll!(J in 8 {
+                    if J < OWN {
+                        unroll!(S in 8 {
+                            // To and fro, so that each multiply-add shares a factor with the one before: three new
+                            // registers cannot be read in one cycle.
+                            const I: usize = if J % 2 == 0 { S } else { 7 - S };
+                            sums[I][J] = fma(a[K][I], b[K][J], sums[I][J]);
+                        });
+                    }
+                });
             });
-        });
+        }
     });
 }
 
@@ -166,8 +187,10 @@ unsafe fn multiply_stage(sums: &mut [[f32; 8]; 8], stage: u32) {
 /// # Safety
 /// `out` points to the part's `m * n` floats, and its region is aligned to 16 bytes; `at` is its place there.
 #[inline(always)]
-pub unsafe fn store(
-    sums: &[[f32; 8]; 8],
+pub unsafe fn store<L: Copy, R: Copy, const OWN: usize>(
+    _: &L,
+    _: &R,
+    sums: &[[f32; OWN]; 8],
     block: Block,
     product: Product,
     out: *mut f32,
@@ -176,30 +199,27 @@ pub unsafe fn store(
 ) {
     let Product { m, n, .. } = product;
     let at = at as usize + block.part as usize * (m as usize * n as usize);
-    let by_four = (at as u32 | n) % 4 == 0;
-    let (row, column) = (block.row + thread() / 8 * 4, block.column + thread() % 8 * 4);
+    let by_four = R::Layout::NEIGHBOURS && (at as u32 | n) % 4 == 0;
+    let (lane_m, lane_n) = lanes();
     unroll!(I in 8 {
-        let row = row + I as u32 / 4 * 64 + I as u32 % 4;
+        let row = block.row + L::Layout::row::<LANES_M, 8>(lane_m, I as u32);
         unroll!(H in 2 {
-            let column = column + 32 * H as u32;
-            if row < m && column < n {
-                let left = n - column;
-                let value = |j: usize, sum: f32| finish(sum, column + j as u32);
+            if 4 * H < OWN {
+                let column = |j: usize| block.column + R::Layout::row::<LANES_N, OWN>(lane_n, j as u32);
                 // SAFETY: the row is inside, and so are the columns that are written; four of them are aligned
                 // where the place and every row are multiples of four.
                 unsafe {
-                    let to = out.add(at + row as usize * n as usize + column as usize);
-                    if by_four {
-                        F32x4::new(
-                            value(0, sums[I][4 * H]),
-                            value(1, sums[I][4 * H + 1]),
-                            value(2, sums[I][4 * H + 2]),
-                            value(3, sums[I][4 * H + 3]),
-                        ).store(to);
+                    let to = out.add(at + row as usize * n as usize);
+                    let value = |j: usize| finish(sums[I][j], column(j));
+                    if 4 * H + 4 <= OWN && by_four {
+                        if row < m && column(4 * H) < n {
+                            F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3))
+                                .store(to.add(column(4 * H) as usize));
+                        }
                     } else {
                         unroll!(J in 4 {
-                            if (J as u32) < left {
-                                *to.add(J) = value(J, sums[I][4 * H + J]);
+                            if 4 * H + J < OWN && row < m && column(4 * H + J) < n {
+                                *to.add(column(4 * H + J) as usize) = value(4 * H + J);
                             }
                         });
                     }

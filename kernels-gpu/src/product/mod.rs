@@ -36,27 +36,32 @@ use crate::kernel::Kind;
 pub const TILE_M: u32 = 128;
 /// Columns of a block's tile.
 pub const TILE_N: u32 = 64;
+/// Columns of a tile for towers of 48 maps.
+pub const TILE_N_NARROW: u32 = 48;
+/// Neighbours that are copied at once.
+pub const CHUNK: u32 = 4;
 /// Terms that are added per step.
-pub const TILE_K: u32 = 8;
+pub const TILE_K: u32 = 16;
 /// Threads of a block.
 pub const THREADS: u32 = 128;
 /// Stages of the copies.
-pub const STAGES: u32 = 4;
+pub const STAGES: u32 = 3;
 /// Blocks that fit on a multiprocessor.
 pub const MIN_BLOCKS: u32 = 3;
-/// Floats from one row of a left tile to the next.
-pub const LEFT_PITCH: u32 = TILE_M + 4;
-/// Floats from one row of a right tile to the next.
-pub const RIGHT_PITCH: u32 = TILE_N + 4;
 /// Dynamic shared memory of a block.
-pub const SHARED_BYTES: u32 = STAGES * STAGE_BYTES;
+pub const SHARED_BYTES: u32 = STAGES * stage_bytes(TILE_N);
 /// Sources of one problem.
 pub const MAX_SOURCES: usize = 4;
 /// The most layers of a grid.
 pub const MAX_LAYERS: u32 = 65_535;
 
-const LEFT_BYTES: u32 = TILE_K * LEFT_PITCH * 4;
-const STAGE_BYTES: u32 = LEFT_BYTES + TILE_K * RIGHT_PITCH * 4;
+/// A left tile in either layout.
+const LEFT_BYTES: u32 = TILE_M * (TILE_K + 4) * 4;
+
+/// A stage for tiles of `tile_n` columns.
+const fn stage_bytes(tile_n: u32) -> u32 {
+    LEFT_BYTES + tile_n * (TILE_K + 4) * 4
+}
 
 const _: () = assert!(SHARED_BYTES <= 48 * 1024, "more needs a launch attribute");
 const _: () = assert!(TILE_M * TILE_N == THREADS * 64, "a thread owns 8 x 8 elements");
@@ -133,9 +138,9 @@ impl Product {
         }
     }
 
-    /// The grid for a number of problems.
-    pub const fn grid(self, problems: u32) -> [u32; 3] {
-        [ceil_div(self.m, TILE_M) * ceil_div(self.n, TILE_N), 1, problems * self.parts]
+    /// The grid for a number of problems, with tiles of `tile_n` columns.
+    pub const fn grid(self, problems: u32, tile_n: u32) -> [u32; 3] {
+        [ceil_div(self.m, TILE_M) * ceil_div(self.n, tile_n), 1, problems * self.parts]
     }
 
     /// The first source and the first term of a part.
@@ -150,6 +155,9 @@ pub use device::{Block, Matrices, multiply, store};
 
 #[cfg(target_arch = "nvptx64")]
 mod device;
+#[cfg(target_arch = "nvptx64")]
+mod layout;
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -190,7 +198,7 @@ mod tests {
 
     #[test]
     fn grids_cover_any_shape() {
-        assert_eq!(Product::split(129, 65, 8, 1, 2304).grid(2), [4, 1, 2]);
-        assert_eq!(Product::split(1, 1, 4608, 2, 2304).grid(3), [1, 1, 12]);
+        assert_eq!(Product::split(129, 65, 8, 1, 2304).grid(2, TILE_N), [4, 1, 2]);
+        assert_eq!(Product::split(1, 1, 4608, 2, 2304).grid(3, TILE_N), [1, 1, 12]);
     }
 }

@@ -61,8 +61,8 @@ impl<'a, D: Wide> Model<'a, D> {
         let net = reference.net(dropout, decay);
         let batch = reference.meta.batch;
         let plan = Plan::compile(&net, batch, mode);
-        for &(region, len) in &plan.regions {
-            device.reserve(region, len).expect("there is memory");
+        for &region in &plan.regions {
+            device.reserve(region).expect("there is memory");
         }
         let labels = reference.labels();
         let rates = vec![reference.meta.lr as f32; plan.parameters.len()];

@@ -18,8 +18,8 @@ use crate::console::{self, Progress, percent, quoted, say, thousands};
 use crate::interrupt::{self, Interrupt};
 use crate::run_folder::{self, LAST, RunFolder, STATISTICS};
 use crate::skips::Skips;
-use crate::training::{self, Ending, Options, Parts, Run, Schedule};
-use crate::{describe, device};
+use crate::training::{Ending, Options, Parts, Run, Schedule};
+use crate::{describe, device, environment, inside};
 
 /// Runs the command.
 ///
@@ -28,12 +28,12 @@ use crate::{describe, device};
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let mut start = Start::prepare(args)?;
     let interrupt = Interrupt::install()?;
-    let ending = start.train(args, None, &interrupt)?;
-    match ending {
-        Some(ending) => conclude(&start, ending),
+    let trained = start.train(args, None, &interrupt)?;
+    match &trained {
+        Some(trained) => conclude(&start, trained),
         None => say("stopped before the first step; nothing was kept"),
     }
-    let stopped = matches!(ending, None | Some(Ending::Interrupt));
+    let stopped = trained.is_none_or(|trained| trained.ending == Ending::Interrupt);
     Ok(if stopped { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }
 
@@ -44,8 +44,8 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 /// As [`run`].
 pub(super) fn part(args: &TrainArgs, goal: Option<f64>, interrupt: &Interrupt) -> Result<Option<Vec<EpochRecord>>> {
     let mut start = Start::prepare(args)?;
-    let ending = start.train(args, goal, interrupt)?;
-    Ok(ending.filter(|&ending| ending != Ending::Interrupt).map(|_| start.state.history))
+    let trained = start.train(args, goal, interrupt)?;
+    Ok(trained.filter(|trained| trained.ending != Ending::Interrupt).map(|_| start.state.history))
 }
 
 /// A run before its first step.
@@ -56,6 +56,13 @@ struct Start {
     /// What it goes on from.
     checkpoint: Option<Checkpoint>,
     folder: RunFolder,
+}
+
+/// What training came to.
+struct Trained {
+    ending: Ending,
+    /// What [`Run::colours`] gives.
+    colours: Option<Vec<f64>>,
 }
 
 /// A network with the statistics of its images, and images that could not be read.
@@ -138,12 +145,13 @@ impl Start {
             "classes": data.classes.len(),
             "settings": settings,
             "device": device,
+            "environment": environment::describe(),
             "steps": state.position.steps,
         }));
     }
 
     /// Trains until there is a reason to stop; none when somebody asked to before the first step.
-    fn train(&mut self, args: &TrainArgs, goal: Option<f64>, interrupt: &Interrupt) -> Result<Option<Ending>> {
+    fn train(&mut self, args: &TrainArgs, goal: Option<f64>, interrupt: &Interrupt) -> Result<Option<Trained>> {
         let Some((network, statistics, skips)) = self.make(args, interrupt)? else { return Ok(None) };
         let Start { net, data, state, folder, .. } = self;
         let options = Options {
@@ -156,8 +164,9 @@ impl Start {
         let parts = Parts { net, data, statistics, network, state: begin, skips, folder, options, interrupt };
         let mut run = Run::new(parts)?;
         let ending = run.train()?;
+        let colours = run.colours()?;
         *state = run.state().clone();
-        Ok(Some(ending))
+        Ok(Some(Trained { ending, colours }))
     }
 }
 
@@ -187,8 +196,9 @@ fn statistics(
 }
 
 /// Says how the run ended and what can be done next.
-fn conclude(start: &Start, ending: Ending) {
+fn conclude(start: &Start, trained: &Trained) {
     let Start { state, data, folder, .. } = start;
+    let Trained { ending, colours } = trained;
     let run = quoted(folder.path());
     let program = console::program();
     let position = &state.position;
@@ -215,13 +225,19 @@ fn conclude(start: &Start, ending: Ending) {
             best + 1
         ));
     }
-    say(format_args!("run folder: {} (pictures, log.jsonl, checkpoints)", folder.path().display()));
+    if let Some(colours) = colours {
+        let shares = colours.iter().enumerate().map(|(tower, share)| format!("tower {tower} {} %", percent(*share)));
+        let shares = shares.collect::<Vec<_>>().join(", ");
+        say(format_args!("colour in the first kernels (grey 0 %, random 66.67 %): {shares}"));
+    }
+    say(format_args!("run folder: {} (pictures, log.jsonl, TensorBoard events, checkpoints)", folder.path().display()));
     say("next:");
     if matches!(ending, Ending::Steps | Ending::Interrupt) {
         say(format_args!("  {program} train --resume {run}"));
     }
     say(format_args!("  {program} eval --model {run} --crops 10"));
-    if let Some(image) = training::example(data, folder.path()) {
+    say(format_args!("  {program} report {run}"));
+    if let Some(image) = inside::example(data, folder.path()) {
         say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
     }
 }

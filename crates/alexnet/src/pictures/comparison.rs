@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use image::{Rgb, RgbImage};
-use plotters::coord::Shift;
-use plotters::prelude::{Color, DrawingArea, IntoDrawingArea, PathElement};
+use image::Rgb;
 
 use super::axis::{Axis, short};
-use super::smooth::{PARTS, Smooth};
+use super::drawing::{Drawing, Point, Shape};
 use super::text::{self, Align, Style};
-use super::{BLUE, Error, FAINT, GREY, INK, Point, VERMILLION, output, rgb};
+use super::{BLUE, Error, FAINT, GREY, INK, VERMILLION};
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 760;
@@ -18,12 +16,10 @@ const RIGHT: f32 = 930.5;
 const TOP: f32 = 116.5;
 const BOTTOM: f32 = 680.5;
 /// Widths of lines: of a mean, of a single run.
-const MEAN: u32 = 3 * PARTS;
-const RUN: u32 = PARTS;
+const MEAN: f32 = 3.0;
+const RUN: f32 = 1.0;
 /// Pixels of a dash and of the gap behind it: the second net's lines are told apart without colours.
 const DASH: [f32; 2] = [14.0, 9.0];
-/// How much of a run's line is seen.
-const RUN_ALPHA: f64 = 0.45;
 const LINE: f32 = 20.0;
 
 const TITLE: Style = Style::bold(23.0, INK);
@@ -71,22 +67,20 @@ pub fn comparison(arms: &[Arm; 2], title: &str, axis: &str, level: Option<Level>
     let x = Axis::for_epochs(1.0, epochs as f64);
     let y = Axis::for_values(values().chain(level.map(|level| level.value)), 100.0);
     let frame = Frame { x, y };
-    let mut canvas = output::canvas(WIDTH.into(), HEIGHT.into(), path)?;
-    frame.draw(&mut canvas, arms, level).map_err(|source| Error::Draw { path: path.to_owned(), source })?;
+    let mut canvas = Drawing::new(WIDTH.into(), HEIGHT.into(), path)?;
+    frame.draw_lines(&mut canvas, arms, level);
     let title = text::fit(title, TITLE, (WIDTH - 72) as f32);
-    text::draw(&mut canvas, &title, (36.0, 46.0), Align::Left, TITLE);
-    text::draw(&mut canvas, axis, (36.0, 92.0), Align::Left, PANEL);
+    canvas.text(&title, (36.0, 46.0), Align::Left, TITLE);
+    canvas.text(axis, (36.0, 92.0), Align::Left, PANEL);
     frame.draw_texts(&mut canvas, level);
     frame.draw_names(&mut canvas, arms);
-    output::save(&canvas, path)
+    canvas.save(path)
 }
 
 struct Frame {
     x: Axis,
     y: Axis,
 }
-
-type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 impl Frame {
     fn place(&self, (epoch, value): (f64, f64)) -> Point {
@@ -102,54 +96,50 @@ impl Frame {
         parts.map(|part| part.iter().map(|&point| self.place(point)).collect()).collect()
     }
 
-    /// Everything but text.
-    fn draw(&self, canvas: &mut RgbImage, arms: &[Arm; 2], level: Option<Level>) -> Drawn {
-        let root = Smooth(canvas).into_drawing_area();
+    fn draw_lines(&self, canvas: &mut Drawing, arms: &[Arm; 2], level: Option<Level>) {
         for tick in self.y.ticks() {
             let y = self.place((self.x.low, tick)).1.floor() + 0.5;
-            stroke(&root, &[(LEFT, y), (RIGHT, y)], FAINT, 1.0, RUN)?;
+            stroke(canvas, vec![(LEFT, y), (RIGHT, y)], FAINT, RUN);
         }
         for tick in self.x.ticks() {
             let x = self.place((tick, self.y.low)).0.floor() + 0.5;
-            stroke(&root, &[(x, BOTTOM), (x, BOTTOM + 6.0)], GREY, 1.0, RUN)?;
+            stroke(canvas, vec![(x, BOTTOM), (x, BOTTOM + 6.0)], GREY, RUN);
         }
         if let Some(level) = level {
             let y = self.place((self.x.low, level.value)).1.floor() + 0.5;
-            stroke(&root, &[(LEFT, y), (RIGHT, y)], GREY, 1.0, RUN)?;
+            stroke(canvas, vec![(LEFT, y), (RIGHT, y)], GREY, RUN);
         }
-        stroke(&root, &[(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], GREY, 1.0, RUN)?;
+        stroke(canvas, vec![(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], GREY, RUN);
         for ((arm, color), dashed) in arms.iter().zip(COLORS).zip([false, true]) {
-            let runs = arm.runs.iter().map(|run| (run.clone(), RUN_ALPHA, RUN));
-            for (values, alpha, width) in runs.chain([(arm.mean(), 1.0, MEAN)]) {
+            let runs = arm.runs.iter().map(|run| (run.clone(), pale(color), RUN));
+            for (values, color, width) in runs.chain([(arm.mean(), color, MEAN)]) {
                 for line in self.lines(&values) {
                     let parts = if dashed { dashes(&line) } else { vec![line] };
-                    parts.iter().try_for_each(|part| stroke(&root, part, color, alpha, width))?;
+                    parts.into_iter().for_each(|part| stroke(canvas, part, color, width));
                 }
             }
         }
-        root.present()?;
-        Ok(())
     }
 
-    fn draw_texts(&self, canvas: &mut RgbImage, level: Option<Level>) {
+    fn draw_texts(&self, canvas: &mut Drawing, level: Option<Level>) {
         for tick in self.y.ticks() {
             let at = (LEFT - 10.0, TICK.baseline(self.place((self.x.low, tick)).1));
-            text::draw(canvas, &self.y.text(tick), at, Align::Right, TICK);
+            canvas.text(&self.y.text(tick), at, Align::Right, TICK);
         }
         for tick in self.x.ticks() {
             let at = (self.place((tick, self.y.low)).0, BOTTOM + 26.0);
-            text::draw(canvas, &self.x.text(tick), at, Align::Center, TICK);
+            canvas.text(&self.x.text(tick), at, Align::Center, TICK);
         }
-        text::draw(canvas, "epoch", ((LEFT + RIGHT) / 2.0, BOTTOM + 52.0), Align::Center, TICK);
+        canvas.text("epoch", ((LEFT + RIGHT) / 2.0, BOTTOM + 52.0), Align::Center, TICK);
         if let Some(level) = level {
             // At the left, where lines of errors are far above it.
             let at = (LEFT + 8.0, self.place((self.x.low, level.value)).1 - 7.0);
-            text::draw(canvas, level.name, at, Align::Left, Style::regular(15.0, GREY));
+            canvas.text(level.name, at, Align::Left, Style::regular(15.0, GREY));
         }
     }
 
     /// The names of the nets, beside the ends of their lines or below each other.
-    fn draw_names(&self, canvas: &mut RgbImage, arms: &[Arm; 2]) {
+    fn draw_names(&self, canvas: &mut Drawing, arms: &[Arm; 2]) {
         let mut names: Vec<(f32, &Arm, Rgb<u8>, f64)> = Vec::new();
         for (arm, color) in arms.iter().zip(COLORS) {
             if let Some(&last) = arm.mean().last().filter(|last| last.is_finite()) {
@@ -166,8 +156,8 @@ impl Frame {
             };
             let style = Style::bold(17.0, color);
             let name = text::fit(&arm.name, style, WIDTH as f32 - RIGHT - 30.0);
-            text::draw(canvas, &name, (RIGHT + 16.0, style.baseline(y)), Align::Left, style);
-            text::draw(canvas, &value, (RIGHT + 16.0, TICK.baseline(y + LINE)), Align::Left, TICK);
+            canvas.text(&name, (RIGHT + 16.0, style.baseline(y)), Align::Left, style);
+            canvas.text(&value, (RIGHT + 16.0, TICK.baseline(y + LINE)), Align::Left, TICK);
             limit = y + 2.5 * LINE;
         }
     }
@@ -175,10 +165,13 @@ impl Frame {
 
 const COLORS: [Rgb<u8>; 2] = [BLUE, VERMILLION];
 
-fn stroke(root: &DrawingArea<Smooth<'_>, Shift>, line: &[Point], color: Rgb<u8>, alpha: f64, width: u32) -> Drawn {
-    let part = |pixel: f32| (pixel * PARTS as f32).round() as i32;
-    let points: Vec<(i32, i32)> = line.iter().map(|it| (part(it.0), part(it.1))).collect();
-    Ok(root.draw(&PathElement::new(points, rgb(color).mix(alpha).stroke_width(width)))?)
+fn stroke(canvas: &mut Drawing, points: Vec<Point>, color: Rgb<u8>, width: f32) {
+    canvas.shapes.push(Shape::Line { points, width, color });
+}
+
+/// A colour half way to white.
+fn pale(color: Rgb<u8>) -> Rgb<u8> {
+    Rgb(color.0.map(|value| value / 2 + 128))
 }
 
 /// A line cut into dashes.

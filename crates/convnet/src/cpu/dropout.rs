@@ -39,7 +39,7 @@ fn mask(
     }
     // SAFETY: the target is the only operand in use.
     let target = unsafe { memory.slice_mut(target, len) };
-    let (factor, threshold, first) = (shape.factor(), shape.threshold(), tower * shape.units);
+    let (factor, threshold, first) = (shape.factor(), shape.threshold(), (shape.first_tower + tower) * shape.units);
     let work = |(image, units): (usize, &mut [f32])| {
         let mut words = (u32::MAX, [0; 4]);
         for (index, value) in units.iter_mut().enumerate() {

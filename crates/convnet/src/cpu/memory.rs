@@ -101,6 +101,13 @@ impl Memory {
         Ok(())
     }
 
+    /// Copies `from` of another device's memory to the start of `to`.
+    pub(super) fn copy(&mut self, to: Span, other: &Memory, from: Span) -> Result<(), Error> {
+        other.check("send", from, from.len)?;
+        let data = &other.regions[from.region as usize].as_slice()[from.start..][..from.len];
+        self.write(to, data)
+    }
+
     fn check(&self, op: &'static str, span: Span, len: usize) -> Result<(), Error> {
         let available = self.len(span.region);
         if len > span.len || span.end() > available {

@@ -6,6 +6,7 @@
 //! it finds ([`pulp`]: AVX-512, AVX2 with FMA, NEON, or plain).
 
 mod activation;
+mod add;
 mod augment;
 mod conv;
 mod conv_grad;
@@ -31,10 +32,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Error;
 use crate::ops::{
-    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
-    MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    MapNormForward, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
+use crate::shards::Shard;
 use memory::Memory;
 use prepared::Prepared;
 use tile::Kernel;
@@ -124,8 +126,8 @@ impl Cpu {
 }
 
 impl Device for Cpu {
-    fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
-        self.memory.reserve(region, len)
+    fn reserve(&mut self, span: Span) -> Result<(), Error> {
+        self.memory.reserve(span.region, span.end())
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
@@ -255,11 +257,28 @@ impl Device for Cpu {
         Ok(())
     }
 
+    fn add(&mut self, op: &Add) -> Result<(), Error> {
+        let images = self.check(op)?;
+        add::add(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
     fn update(&mut self, op: &Update) -> Result<(), Error> {
         self.check(op)?;
         let rate = op.rate(&self.step)?;
         self.prepared.expire();
         update::update(&self.tools, &self.memory, op, rate);
+        Ok(())
+    }
+}
+
+impl Shard for Cpu {
+    fn send(&mut self, from: Span, receiver: &mut Cpu, to: Span, len: usize) -> Result<(), Error> {
+        let from = Span { len, ..from };
+        receiver.memory.copy(to, &self.memory, from)
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -41,12 +41,12 @@ fn mask(
 ) -> Result<(), Error> {
     let (operands, precision) = alike(op, operands)?;
     count(op, images * shape.units)?;
-    count(op, towers.end * shape.units)?;
+    count(op, (shape.first_tower + towers.end) * shape.units)?;
     let (units, images) = (shape.units as u32, images as u32);
     let threshold = u32::try_from(shape.threshold()).ok().filter(|_| shape.training);
     let mask = Mask {
         units,
-        first: towers.start as u32 * units,
+        first: (shape.first_tower + towers.start) as u32 * units,
         usage: Use::Dropout as u32 + shape.layer,
         threshold: threshold.unwrap_or(0),
         keep_all: u32::from(threshold.is_none()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Cuda;
 use crate::Error;
 use crate::device::Graph;
-use crate::ops::{Device, List, Op};
+use crate::ops::{Device, List, Op, Pass};
 
 /// What is prepared for each list and number of images.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Graphs {
 pub(super) fn run_list(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
     run_or_replay(cuda, list, operations)?;
     // The next step's pixels may come while gradients are computed: only forward passes read pixels.
-    if list != List::Backward {
+    if list.pass != Pass::Backward {
         let stream = Arc::clone(&cuda.stream);
         cuda.inputs.pixels_read(&stream)?;
     }

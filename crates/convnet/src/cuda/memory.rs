@@ -5,7 +5,7 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use kernels_gpu::Precision;
 
 use crate::Error;
-use crate::device::{Buffer, Context};
+use crate::device::{Buffer, Context, Part};
 use crate::ops::{Region, Span};
 
 /// All regions.
@@ -114,6 +114,14 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// The first `len` elements of `span`.
+    pub(super) fn part(&self, op: &'static str, span: Span, len: usize) -> Result<Part<'_>, Error> {
+        self.check(op, span, len)?;
+        let bytes = self.precision_of(span.region).bytes();
+        let start = span.start * bytes;
+        Ok(self.regions[span.region as usize].part(start..start + len * bytes))
     }
 
     fn check(&self, op: &'static str, span: Span, len: usize) -> Result<(), Error> {

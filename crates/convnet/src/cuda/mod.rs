@@ -4,11 +4,15 @@
 //! constants, and passes each operand as the base of its region and an offset in elements.
 
 mod activation;
+mod add;
 mod augment;
+mod blocks;
 mod conv;
 mod dropout;
+mod exchange;
 mod fc;
 mod graphs;
+mod link;
 mod lrn;
 mod map_norm;
 mod memory;
@@ -27,11 +31,14 @@ use std::time::Duration;
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
 use crate::ops::{
-    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
-    Span, Step, Update,
+    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span,
+    Step, Update,
 };
+pub use link::{Link, connect};
+
+use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
 use step::StepMemory;
@@ -81,12 +88,14 @@ fn kernels() -> Result<Cow<'static, str>, Error> {
 
 /// A GPU as a device.
 pub struct Cuda {
+    /// Before the memory: what other cards still read is waited for before it goes.
+    exchanges: Exchanges,
     memory: Memory,
     step: Step,
     /// The step, on the card.
     inputs: StepMemory,
-    /// Partial sums of split reductions; grows to the largest and stays.
-    scratch: Option<Buffer>,
+    /// For each [`Scratch`]; grows to the largest and stays.
+    scratch: [Option<Buffer>; 2],
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
@@ -109,11 +118,12 @@ impl Cuda {
             functions.insert(kernel.name, module.function(kernel)?);
         }
         let stream = Arc::new(Stream::new(&context)?);
+        let exchanges = Exchanges::new(&context)?;
         let graphs = Graphs::default();
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
-        let (step, scratch) = (Step::default(), None);
-        Ok(Cuda { memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
+        let (step, scratch) = (Step::default(), [None, None]);
+        Ok(Cuda { exchanges, memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
     }
 
     /// The card's name.
@@ -146,6 +156,23 @@ impl Cuda {
         Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
     }
 
+    /// How long lists of operations take on the card, one behind the other, with the step that has begun: the mean of
+    /// `repeats` runs. Two runs before them are not counted, in which graphs are recorded where there are none yet.
+    ///
+    /// # Errors
+    /// Those of the operations, and the driver's when its clock does not run.
+    pub fn time_lists(&mut self, repeats: usize, lists: &[(List, Vec<&Op>)]) -> Result<Duration, Error> {
+        let (start, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
+        let all =
+            |cuda: &mut Cuda| lists.iter().try_for_each(|(list, ops)| cuda.run_list(*list, &mut ops.iter().copied()));
+        (0..2).try_for_each(|_| all(self))?;
+        self.stream.record(&start)?;
+        (0..repeats).try_for_each(|_| all(self))?;
+        self.stream.record(&end)?;
+        end.synchronize()?;
+        Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
+    }
+
     /// Checks an operation against memory and step, and gives the number of images.
     fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
         let images = self.step.images();
@@ -171,22 +198,32 @@ impl Cuda {
     }
 
     /// At least `bytes` of scratch memory; contents do not outlive the operation.
-    fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
-        if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
+    fn scratch(&mut self, what: Scratch, bytes: usize) -> Result<u64, Error> {
+        let scratch = &mut self.scratch[what as usize];
+        if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            self.scratch = None;
-            self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
+            *scratch = None;
+            *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
-        Ok(self.scratch.as_ref().map_or(0, Buffer::address))
+        Ok(scratch.as_ref().map_or(0, Buffer::address))
     }
 }
 
+/// What scratch memory is for.
+#[derive(Clone, Copy)]
+enum Scratch {
+    /// Partial sums of split reductions.
+    Parts,
+    /// A strided convolution over blocks of pixels.
+    Blocks,
+}
+
 impl Device for Cuda {
-    fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
+    fn reserve(&mut self, span: Span) -> Result<(), Error> {
         self.stream.synchronize()?;
         self.graphs.clear();
-        self.memory.reserve(region, len)
+        self.memory.reserve(span.region, span.end())
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
@@ -304,6 +341,11 @@ impl Device for Cuda {
     fn softmax_backward(&mut self, op: &SoftmaxBackward) -> Result<(), Error> {
         let images = self.check(op)?;
         softmax::backward(self, op, images)
+    }
+
+    fn add(&mut self, op: &Add) -> Result<(), Error> {
+        let images = self.check(op)?;
+        add::add(self, op, images)
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {

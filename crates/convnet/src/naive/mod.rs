@@ -18,7 +18,7 @@ mod weighted;
 
 use crate::Error;
 use crate::ops::{
-    ActivationBackward, ActivationForward, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
     MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
@@ -88,8 +88,9 @@ impl Naive {
 }
 
 impl Device for Naive {
-    fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
-        let memory = &mut self.regions[region as usize];
+    fn reserve(&mut self, span: Span) -> Result<(), Error> {
+        let len = span.end();
+        let memory = &mut self.regions[span.region as usize];
         if memory.len() < len {
             let oom = |_| Error::OutOfMemory { what: "the naive device", bytes: len.saturating_mul(8) };
             memory.try_reserve_exact(len - memory.len()).map_err(oom)?;
@@ -213,6 +214,19 @@ impl Device for Naive {
         let probabilities = self.load(op.probabilities, self.images() * op.classes);
         let d_logits = softmax::backward(op.classes, &self.step.labels, &probabilities);
         self.store(op.d_logits, &d_logits);
+        Ok(())
+    }
+
+    fn add(&mut self, op: &Add) -> Result<(), Error> {
+        self.check(op)?;
+        let len = self.images() * op.len;
+        for tower in &op.towers {
+            let mut sum = self.load(tower.target, len);
+            for &addend in &tower.addends {
+                sum.iter_mut().zip(self.load(addend, len)).for_each(|(sum, addend)| *sum += addend);
+            }
+            self.store(tower.target, &sum);
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A unit is kept when [`crate::philox::dropout_word`] of (seed, epoch, image id, layer, unit) is below
 //! `keep * 2^32`. The mask is computed again by the gradient. Units are numbered over all towers:
-//! unit `u` of the `t`-th tower is `t * units + u`.
+//! unit `u` of the `t`-th tower of the net is `t * units + u`.
 
 use super::unary::{Saved, UnaryBackward, UnaryForward, UnaryShape};
 
@@ -20,6 +20,8 @@ pub enum Scaling {
 pub struct DropoutShape {
     /// Units of one tower.
     pub units: usize,
+    /// Which tower of the net the operation's first one is.
+    pub first_tower: usize,
     /// Which dropout layer of the net this is, counted from 0.
     pub layer: u32,
     /// Probability that a unit is kept.
@@ -31,6 +33,11 @@ pub struct DropoutShape {
 }
 
 impl DropoutShape {
+    /// The same for an operation whose first tower is another one of the net.
+    pub fn from_tower(self, first_tower: usize) -> DropoutShape {
+        DropoutShape { first_tower, ..self }
+    }
+
     /// What a kept unit is multiplied by.
     pub fn factor(&self) -> f32 {
         match (self.training, self.scaling) {

@@ -23,9 +23,12 @@
 //! - Bias gradient: a running sum over images and pixels in order, for a convolution in groups as above.
 
 mod activation;
+mod add;
 mod augment;
 mod conv;
+mod device;
 mod dropout;
+mod exchange;
 mod fc;
 mod lrn;
 mod map_norm;
@@ -37,9 +40,13 @@ mod update;
 mod weighted;
 
 pub use activation::{Activation, ActivationBackward, ActivationForward, ActivationShape};
+pub use add::{Add, AddTower};
 pub use augment::{Augment, Draw};
 pub use conv::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad};
+pub(crate) use device::for_each_operation;
+pub use device::{Device, List, Op, Pass};
 pub use dropout::{DropoutBackward, DropoutForward, DropoutShape, Scaling};
+pub use exchange::{Exchange, Transfer};
 pub use fc::{FcForward, FcInputGrad, FcShape, FcWeightGrad};
 pub use lrn::{LrnBackward, LrnForward, LrnShape};
 pub use map_norm::{MapNormBackward, MapNormForward, MapNormShape};
@@ -91,6 +98,14 @@ pub trait Operation: Clone {
     const IN_PLACE: bool = false;
     /// Calls `f` with every span and how it is used.
     fn visit(&mut self, f: &mut dyn FnMut(Access, &mut Span));
+
+    /// Every span and how it is used, in the order of [`Operation::visit`].
+    fn operands(&self) -> Vec<(Access, Span)> {
+        let mut operands = Vec::new();
+        self.clone().visit(&mut |access, span| operands.push((access, *span)));
+        operands
+    }
+
     /// Checks that every span holds what the shape needs for `images` images.
     ///
     /// # Errors
@@ -105,18 +120,22 @@ pub trait Operation: Clone {
         Ok(())
     }
 
-    /// Checks shapes, bounds (`available` gives the floats of a region) and that no output overlaps another operand.
+    /// Checks shapes, bounds (`available` gives the floats of a region), that all operands are on one shard, and that no
+    /// output overlaps another operand.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::OutOfRange`] or [`Error::Overlap`].
+    /// [`Error::Shape`], [`Error::OutOfRange`], [`Error::Shards`] or [`Error::Overlap`].
     fn check(&self, images: usize, available: &dyn Fn(Region) -> usize) -> Result<(), Error> {
         self.check_shapes(images)?;
-        let mut spans = Vec::new();
-        self.clone().visit(&mut |access, span| spans.push((access, *span)));
+        let spans = self.operands();
         for (i, &(access, span)) in spans.iter().enumerate() {
             if span.end() > available(span.region) {
                 let (op, available) = (Self::NAME, available(span.region));
                 return Err(Error::OutOfRange { op, span: span.to_string(), available });
+            }
+            if span.shard != spans[0].1.shard {
+                let (first, second) = (spans[0].1.to_string(), span.to_string());
+                return Err(Error::Shards { op: Self::NAME, first, second });
             }
             for (j, &(other_access, other)) in spans[..i].iter().enumerate() {
                 let written = access != Access::Read || other_access != Access::Read;
@@ -156,6 +175,17 @@ impl Step {
         self.labels.len()
     }
 
+    /// Becomes a copy of another step, in its own buffers.
+    pub fn copy_from(&mut self, step: &Step) {
+        let Step { rgb, labels, ids, draws, seed, epoch, rates } = step;
+        self.rgb.clone_from(rgb);
+        self.labels.clone_from(labels);
+        self.ids.clone_from(ids);
+        self.draws.clone_from(draws);
+        self.rates.clone_from(rates);
+        (self.seed, self.epoch) = (*seed, *epoch);
+    }
+
     /// Checks that every part is there for every image. Pixels and draws may be missing altogether, in a step whose
     /// input is not made by [`Augment`].
     ///
@@ -171,181 +201,6 @@ impl Step {
         }
         Ok(())
     }
-}
-
-/// The lists of operations that a network runs again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum List {
-    /// The forward pass of a training step.
-    Forward,
-    /// The gradients and updates of a training step.
-    Backward,
-    /// A forward pass without dropout.
-    Inference,
-}
-
-macro_rules! operations {
-    ($($(#[$doc:meta])* $op:ident => $method:ident),* $(,)?) => {
-        /// One operation of a plan.
-        #[derive(Clone, Debug, PartialEq)]
-        pub enum Op {
-            $($(#[$doc])* $op($op),)*
-        }
-
-        impl Op {
-            /// The operation's name.
-            pub fn name(&self) -> &'static str {
-                match self { $(Op::$op(_) => $op::NAME,)* }
-            }
-
-            /// Calls `f` with every span and how it is used.
-            pub fn visit(&mut self, f: &mut dyn FnMut(Access, &mut Span)) {
-                match self { $(Op::$op(op) => op.visit(f),)* }
-            }
-
-            /// See [`Operation::check_step`].
-            ///
-            /// # Errors
-            /// As [`Operation::check_step`].
-            pub fn check_step(&self, step: &Step) -> Result<(), Error> {
-                match self { $(Op::$op(op) => op.check_step(step),)* }
-            }
-
-            /// See [`Operation::check`].
-            ///
-            /// # Errors
-            /// As [`Operation::check`].
-            pub fn check(&self, images: usize, available: &dyn Fn(Region) -> usize) -> Result<(), Error> {
-                match self { $(Op::$op(op) => op.check(images, available),)* }
-            }
-        }
-
-        /// A device: memory, and one method per operation.
-        ///
-        /// Every method checks its operation against the memory and the current step ([`Operation::check`]), and
-        /// reads `n`, labels, ids, draws, seed and rates from the step that [`Device::begin`] set.
-        pub trait Device {
-            /// Makes every region at least as long as asked. New memory is zero; old contents stay.
-            ///
-            /// # Errors
-            /// [`Error::OutOfMemory`].
-            fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error>;
-            /// Copies `data` to the start of `span`.
-            ///
-            /// # Errors
-            /// [`Error::OutOfRange`] when `data` or the span does not fit.
-            fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error>;
-            /// Copies the start of `span` into `data`.
-            ///
-            /// # Errors
-            /// [`Error::OutOfRange`] when `data` or the span does not fit.
-            fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error>;
-            /// Makes `step` the current one. It is swapped in, so that its buffers can be used again:
-            /// afterwards `step` holds the previous one.
-            ///
-            /// # Errors
-            /// [`Error::Step`] when the parts of the step disagree about the number of images.
-            fn begin(&mut self, step: &mut Step) -> Result<(), Error>;
-            $(
-                $(#[$doc])*
-                ///
-                /// # Errors
-                /// As [`Operation::check`].
-                fn $method(&mut self, op: &$op) -> Result<(), Error>;
-            )*
-
-            /// Runs one operation of a plan.
-            ///
-            /// # Errors
-            /// As the operation's own method.
-            fn run(&mut self, op: &Op) -> Result<(), Error> {
-                match op { $(Op::$op(op) => self.$method(op),)* }
-            }
-
-            /// Runs operations in order. A device may keep what it prepares for a list: it has the same operations
-            /// every time.
-            ///
-            /// # Errors
-            /// Those of the operations.
-            fn run_list(&mut self, _list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
-                for op in operations {
-                    self.run(op)?;
-                }
-                Ok(())
-            }
-        }
-
-        impl<D: Device + ?Sized> Device for Box<D> {
-            fn reserve(&mut self, region: Region, len: usize) -> Result<(), Error> {
-                (**self).reserve(region, len)
-            }
-
-            fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
-                (**self).write(span, data)
-            }
-
-            fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
-                (**self).read(span, data)
-            }
-
-            fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
-                (**self).begin(step)
-            }
-
-            $(
-                fn $method(&mut self, op: &$op) -> Result<(), Error> {
-                    (**self).$method(op)
-                }
-            )*
-
-            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
-                (**self).run_list(list, operations)
-            }
-        }
-    };
-}
-
-operations! {
-    /// Crops, flips and shifts the batch's u8 pixels into the network's input.
-    Augment => augment,
-    /// Convolution with bias, and an activation where the plan fused one.
-    ConvForward => conv_forward,
-    /// Gradient of a convolution's inputs.
-    ConvInputGrad => conv_input_grad,
-    /// Gradient of a convolution's weights and bias.
-    ConvWeightGrad => conv_weight_grad,
-    /// Fully connected layer with bias, and an activation where the plan fused one.
-    FcForward => fc_forward,
-    /// Gradient of a fully connected layer's inputs.
-    FcInputGrad => fc_input_grad,
-    /// Gradient of a fully connected layer's weights and bias.
-    FcWeightGrad => fc_weight_grad,
-    /// ReLU or scaled tanh.
-    ActivationForward => activation_forward,
-    /// Gradient of an activation, from its output.
-    ActivationBackward => activation_backward,
-    /// Local response normalisation across maps (paper, section 3.3).
-    LrnForward => lrn_forward,
-    /// Gradient of [`LrnForward`].
-    LrnBackward => lrn_backward,
-    /// Local response normalisation within each map (`rnorm` of the 2012 code).
-    MapNormForward => map_norm_forward,
-    /// Gradient of [`MapNormForward`].
-    MapNormBackward => map_norm_backward,
-    /// Max pooling (paper, section 3.4).
-    PoolForward => pool_forward,
-    /// Gradient of [`PoolForward`].
-    PoolBackward => pool_backward,
-    /// Dropout (paper, section 4.2).
-    DropoutForward => dropout_forward,
-    /// Gradient of [`DropoutForward`].
-    DropoutBackward => dropout_backward,
-    /// Softmax with cross-entropy.
-    SoftmaxForward => softmax_forward,
-    /// Gradient of the mean cross-entropy.
-    SoftmaxBackward => softmax_backward,
-    /// Momentum update with weight decay (paper, section 5).
-    Update => update,
 }
 
 /// The extent of a sliding window's output: `ceil` is what cuda-convnet uses for convolution and pooling, so that

@@ -25,7 +25,7 @@ impl Region {
         [Region::Constants, Region::Weights, Region::Momenta, Region::Gradients, Region::Work, Region::Results];
 }
 
-/// A range of floats in a region.
+/// A range of floats in a region of a shard's device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// The region.
@@ -34,12 +34,15 @@ pub struct Span {
     pub start: usize,
     /// How many floats.
     pub len: usize,
+    /// Which shard's memory it is in: 0 where there is one device. A device knows its own memory only and does not look
+    /// at it; [`crate::shards::Shards`] does.
+    pub shard: usize,
 }
 
 impl Span {
-    /// `len` floats of `region` from `start`.
+    /// `len` floats of `region` from `start`, on the first shard.
     pub fn new(region: Region, start: usize, len: usize) -> Span {
-        Span { region, start, len }
+        Span { region, start, len, shard: 0 }
     }
 
     /// The first float behind the span.
@@ -49,12 +52,15 @@ impl Span {
 
     /// Whether the two share a float.
     pub fn overlaps(&self, other: &Span) -> bool {
-        self.region == other.region && self.start < other.end() && other.start < self.end()
+        (self.shard, self.region) == (other.shard, other.region) && self.start < other.end() && other.start < self.end()
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.shard > 0 {
+            write!(f, "{}:", self.shard)?;
+        }
         write!(f, "{:?}[{}..{}]", self.region, self.start, self.end())
     }
 }

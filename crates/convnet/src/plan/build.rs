@@ -1,42 +1,52 @@
-//! Compiles a net: one pass over its layers for the forward operations, one back for the gradients.
+//! Compiles a net: one pass over its layers for the forward operations; `backward` has the one back.
+//!
+//! Each shard gets an operation for its towers of a layer. Where a layer reads towers of other shards, an exchange
+//! brings them first.
 
 use super::memory::ALIGN;
+use super::placement::{Placement, Value};
 use super::shape::Shape;
 use super::{Mode, Parameter, Plan, Planned, Results, Tensor};
 use crate::net::{Extent, Kind, Layer, Learning, Net};
 use crate::ops::{
-    Activation, Augment, Forward, ForwardTower, InputGrad, InputGradSource, Op, Region, Saved, SoftmaxBackward,
-    SoftmaxForward, Span, UnaryBackward, UnaryForward, UnaryGradTower, UnaryShape, UnaryTower, Update, WeightGrad,
-    WeightGradTower, WeightedShape,
+    Activation, Augment, Exchange, Forward, ForwardTower, Op, Region, SoftmaxForward, Span, Transfer, UnaryForward,
+    UnaryShape, UnaryTower, Update, WeightedShape,
 };
 
-pub(super) fn plan(net: &Net, images: usize, mode: Mode) -> Plan {
-    let mut builder = Builder { net, images, mode, lens: [0; Region::ALL.len()], layers: Vec::new() };
+pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode) -> Plan {
+    let shards = placement.shards;
+    let lens = vec![[0; Region::ALL.len()]; shards];
+    let mut builder = Builder { net, placement, images, mode, lens, layers: Vec::new() };
     let crop = net.augment.crop;
-    let mean = builder.span(Region::Constants, crop * crop * 3);
-    let input = builder.values(net.input_of(0));
-    let mut forward = vec![Planned {
-        layer: "input".to_string(),
-        op: Op::Augment(Augment { side: net.augment.image, crop, mean, output: input[0] }),
-    }];
+    let means = (0..shards).map(|shard| builder.span(shard, Region::Constants, crop * crop * 3)).collect::<Vec<_>>();
+    let input = builder.everywhere(net.input_of(0));
+    let augment = |output: Span| {
+        let augment = Augment { side: net.augment.image, crop, mean: means[output.shard], output };
+        Planned { layer: "input".to_string(), op: Op::Augment(augment) }
+    };
+    let mut forward: Vec<Planned> = input[0].all().map(augment).collect();
     let mut parameters = Vec::new();
 
     let mut values = input.clone();
     for (index, layer) in net.layers.iter().enumerate() {
+        let exchange = builder.bring_inputs(index, &mut values);
         let weights = builder.weights(index, layer, &mut parameters);
         let fused = builder.fuses(index);
         let outputs = if fused { values.clone() } else { builder.outputs(index, layer, &values) };
-        builder.layers.push(Built { inputs: values, outputs: outputs.clone(), weights, fused });
+        builder.layers.push(Built { inputs: values, outputs: outputs.clone(), weights, exchange, fused });
         values = outputs;
     }
     let results = Results {
-        probabilities: values[0],
-        losses: builder.span(Region::Results, images),
-        ranks: builder.span(Region::Results, images),
+        probabilities: values[0].own,
+        losses: builder.span(0, Region::Results, images),
+        ranks: builder.span(0, Region::Results, images),
     };
     for (index, layer) in net.layers.iter().enumerate() {
-        if !builder.layers[index].fused {
-            forward.push(Planned { layer: layer.name.clone(), op: builder.forward(index, &results) });
+        let built = &builder.layers[index];
+        if !built.fused {
+            let operations = (0..shards).filter_map(|shard| builder.forward(index, shard, &results));
+            let operations = built.exchange.clone().map(Op::Exchange).into_iter().chain(operations);
+            forward.extend(operations.map(|op| Planned { layer: layer.name.clone(), op }));
         }
     }
 
@@ -48,51 +58,119 @@ pub(super) fn plan(net: &Net, images: usize, mode: Mode) -> Plan {
         update = parameters.iter().enumerate().map(|(i, parameter)| builder.update(i, parameter)).collect();
     }
     let tensors = builder.tensors(&input, &gradients);
-    let regions = Region::ALL.map(|region| (region, builder.lens[region as usize])).to_vec();
+    let all = |shard: usize| {
+        let len = builder.lens[shard];
+        Region::ALL.map(|region| Span { region, start: 0, len: len[region as usize], shard })
+    };
+    let regions = (0..shards).flat_map(all).collect();
     let parameters = parameters.into_iter().map(|(parameter, _)| parameter).collect();
-    Plan { images, mode, parameters, tensors, forward, backward, update, regions, mean, results }
+    Plan { images, mode, shards, parameters, tensors, forward, backward, update, regions, mean: means[0], results }
 }
 
 /// The spans of one layer.
-struct Built {
-    inputs: Vec<Span>,
-    outputs: Vec<Span>,
+pub(super) struct Built {
+    pub(super) inputs: Vec<Value>,
+    pub(super) outputs: Vec<Value>,
     /// Per tower: the weights of each source, then the bias.
-    weights: Vec<(Vec<Span>, Span)>,
+    pub(super) weights: Vec<(Vec<Span>, Span)>,
+    /// Brings inputs from other shards.
+    exchange: Option<Exchange>,
     /// Whether an activation was fused into the layer before.
     fused: bool,
 }
 
-struct Builder<'a> {
-    net: &'a Net,
+pub(super) struct Builder<'a> {
+    pub(super) net: &'a Net,
+    pub(super) placement: Placement,
     images: usize,
-    mode: Mode,
-    lens: [usize; Region::ALL.len()],
-    layers: Vec<Built>,
+    pub(super) mode: Mode,
+    /// Floats of each region of each shard.
+    lens: Vec<[usize; Region::ALL.len()]>,
+    pub(super) layers: Vec<Built>,
 }
 
 impl Builder<'_> {
-    fn span(&mut self, region: Region, len: usize) -> Span {
-        let start = self.lens[region as usize];
-        self.lens[region as usize] = start + len.next_multiple_of(ALIGN);
-        Span::new(region, start, len)
+    pub(super) fn span(&mut self, shard: usize, region: Region, len: usize) -> Span {
+        let end = &mut self.lens[shard][region as usize];
+        let start = *end;
+        *end += len.next_multiple_of(ALIGN);
+        Span { region, start, len, shard }
     }
 
-    fn values(&mut self, extent: Extent) -> Vec<Span> {
-        (0..extent.towers).map(|_| self.span(Region::Work, self.images * extent.tower_len())).collect()
+    /// Room for activations of one tower on a shard.
+    pub(super) fn work(&mut self, shard: usize, extent: Extent) -> Span {
+        self.span(shard, Region::Work, self.images * extent.tower_len())
+    }
+
+    /// Room for each tower on its shard.
+    pub(super) fn values(&mut self, extent: Extent) -> Vec<Value> {
+        let towers = extent.towers;
+        (0..towers).map(|tower| Value::new(self.work(self.placement.shard_of(tower, towers), extent))).collect()
+    }
+
+    /// Room for each tower on every shard.
+    pub(super) fn everywhere(&mut self, extent: Extent) -> Vec<Value> {
+        let mut values = self.values(extent);
+        for value in &mut values {
+            let others = (0..self.placement.shards).filter(|&shard| shard != value.own.shard);
+            value.copies = others.map(|shard| self.work(shard, extent)).collect();
+        }
+        values
+    }
+
+    /// The exchange that brings every value to the shards where `is_read(value, shard)`, unless all are there.
+    pub(super) fn bring(
+        &mut self,
+        values: &mut [Value],
+        extent: Extent,
+        is_read: impl Fn(usize, usize) -> bool,
+    ) -> Option<Exchange> {
+        let mut transfers = Vec::new();
+        for shard in 0..self.placement.shards {
+            for (index, value) in values.iter_mut().enumerate() {
+                if is_read(index, shard) && value.find(shard).is_none() {
+                    let to = self.work(shard, extent);
+                    value.copies.push(to);
+                    transfers.push(Transfer { from: value.own, to });
+                }
+            }
+        }
+        (!transfers.is_empty()).then_some(Exchange { len: extent.tower_len(), transfers })
+    }
+
+    /// Brings a layer's inputs to the shards that read them.
+    fn bring_inputs(&mut self, index: usize, inputs: &mut [Value]) -> Option<Exchange> {
+        let (net, placement) = (self.net, self.placement);
+        let towers = net.layers[index].output.towers;
+        let is_read = |source: usize, shard: usize| {
+            placement.towers_on(shard, towers).any(|tower| net.sources_of(index, tower).contains(&source))
+        };
+        self.bring(inputs, net.input_of(index), is_read)
     }
 
     /// The outputs of a layer: new memory, except for an activation behind a layer whose own gradient does not need
     /// its output.
-    fn outputs(&mut self, index: usize, layer: &Layer, inputs: &[Span]) -> Vec<Span> {
+    fn outputs(&mut self, index: usize, layer: &Layer, inputs: &[Value]) -> Vec<Value> {
         let before = index.checked_sub(1).map(|before| &self.net.layers[before].kind);
         let output_unused = matches!(before, Some(Kind::Pool { .. } | Kind::Lrn { .. } | Kind::MapNorm { .. }));
         let in_place = matches!(layer.kind, Kind::Activation(_)) && output_unused && self.mode != Mode::Inspect;
         match layer.kind {
-            _ if in_place => inputs.to_vec(),
-            Kind::Softmax => vec![self.span(Region::Results, self.images * layer.output.tower_len())],
+            _ if in_place => inputs.iter().map(|value| Value::new(value.own)).collect(),
+            Kind::Softmax => vec![Value::new(self.span(0, Region::Results, self.images * layer.output.tower_len()))],
+            _ if self.is_joined(index) => self.everywhere(layer.output),
             _ => self.values(layer.output),
         }
+    }
+
+    /// Whether the layer computes all towers together: then each shard computes all of them.
+    pub(super) fn is_joined(&self, index: usize) -> bool {
+        matches!(self.shape(index), Shape::Lrn(shape) if shape.joined > 1)
+    }
+
+    /// The towers that a shard computes.
+    pub(super) fn towers_on(&self, index: usize, shard: usize) -> std::ops::Range<usize> {
+        let towers = self.net.layers[index].output.towers;
+        if self.is_joined(index) { 0..towers } else { self.placement.towers_on(shard, towers) }
     }
 
     /// Whether the layer is an activation that the layer before computes with its sum.
@@ -129,8 +207,9 @@ impl Builder<'_> {
         let net = self.net;
         let mut towers = Vec::new();
         for tower in 0..layer.output.towers {
+            let shard = self.placement.shard_of(tower, layer.output.towers);
             let mut add = |name: String, dims: &[usize], is_bias: bool| {
-                let value = self.span(Region::Weights, dims.iter().product());
+                let value = self.span(shard, Region::Weights, dims.iter().product());
                 let (init, rate, decay) = if is_bias { (bias, bias_rate, bias_decay) } else { (init_std, rate, decay) };
                 let layer = layer.name.clone();
                 let parameter = Parameter { name, layer, dims: dims.to_vec(), bias: is_bias, init, rate, value };
@@ -142,150 +221,66 @@ impl Builder<'_> {
             let weights = sources.iter().map(|source| add(format!("{prefix}.weight{source}"), &dims, false)).collect();
             towers.push((weights, add(format!("{prefix}.bias"), &[outputs], true)));
         }
-        self.lens[Region::Momenta as usize] = self.training_len();
-        self.lens[Region::Gradients as usize] = self.training_len();
+        // Velocities and gradients mirror the weights, where there is training.
+        if self.mode != Mode::Infer {
+            for lens in &mut self.lens {
+                lens[Region::Momenta as usize] = lens[Region::Weights as usize];
+                lens[Region::Gradients as usize] = lens[Region::Weights as usize];
+            }
+        }
         towers
     }
 
-    /// Velocities and gradients mirror the weights, where there is training.
-    fn training_len(&self) -> usize {
-        if self.mode == Mode::Infer { 0 } else { self.lens[Region::Weights as usize] }
-    }
-
-    fn shape(&self, index: usize) -> Shape {
+    pub(super) fn shape(&self, index: usize) -> Shape {
         Shape::of(self.net, index, self.mode != Mode::Infer)
     }
 
-    fn forward(&self, index: usize, results: &Results) -> Op {
+    /// What a shard does for a layer, if anything.
+    fn forward(&self, index: usize, shard: usize, results: &Results) -> Option<Op> {
+        let first_tower = self.towers_on(index, shard).next()?;
         let built = &self.layers[index];
-        match self.shape(index) {
-            Shape::Conv(shape) => Op::ConvForward(self.weighted_forward(index, shape)),
-            Shape::Fc(shape) => Op::FcForward(self.weighted_forward(index, shape)),
-            Shape::Activation(shape) => Op::ActivationForward(unary_forward(built, shape)),
-            Shape::Lrn(shape) => Op::LrnForward(unary_forward(built, shape)),
-            Shape::MapNorm(shape) => Op::MapNormForward(unary_forward(built, shape)),
-            Shape::Pool(shape) => Op::PoolForward(unary_forward(built, shape)),
-            Shape::Dropout(shape) => Op::DropoutForward(unary_forward(built, shape)),
+        Some(match self.shape(index) {
+            Shape::Conv(shape) => Op::ConvForward(self.weighted_forward(index, shard, shape)),
+            Shape::Fc(shape) => Op::FcForward(self.weighted_forward(index, shard, shape)),
+            Shape::Activation(shape) => Op::ActivationForward(self.unary_forward(index, shard, shape)),
+            Shape::Lrn(shape) => Op::LrnForward(self.unary_forward(index, shard, shape)),
+            Shape::MapNorm(shape) => Op::MapNormForward(self.unary_forward(index, shard, shape)),
+            Shape::Pool(shape) => Op::PoolForward(self.unary_forward(index, shard, shape)),
+            Shape::Dropout(shape) => {
+                Op::DropoutForward(self.unary_forward(index, shard, shape.from_tower(first_tower)))
+            }
             Shape::Softmax => Op::SoftmaxForward(SoftmaxForward {
                 classes: self.net.classes,
-                logits: built.inputs[0],
+                logits: built.inputs[0].own,
                 probabilities: results.probabilities,
                 losses: results.losses,
                 ranks: results.ranks,
             }),
-        }
+        })
     }
 
-    fn weighted_forward<S: WeightedShape>(&self, index: usize, shape: S) -> Forward<S> {
+    fn weighted_forward<S: WeightedShape>(&self, index: usize, shard: usize, shape: S) -> Forward<S> {
         let built = &self.layers[index];
-        let tower = |(tower, &output): (usize, &Span)| ForwardTower {
-            inputs: self.net.sources_of(index, tower).iter().map(|&source| built.inputs[source]).collect(),
+        let tower = |tower: usize| ForwardTower {
+            inputs: self.inputs_of(index, tower, shard),
             weights: built.weights[tower].0.clone(),
             bias: built.weights[tower].1,
-            output,
+            output: built.outputs[tower].on(shard),
         };
-        let towers = built.outputs.iter().enumerate().map(tower).collect();
+        let towers = self.towers_on(index, shard).map(tower).collect();
         Forward { shape, activation: self.fused_into(index), towers }
     }
 
-    /// The gradients, last layer first. `gradients[i]` becomes the gradients of the `i`-th layer's inputs.
-    fn backward(&mut self, results: &Results, gradients: &mut [Option<Vec<Span>>]) -> Vec<Planned> {
-        let mut list = Vec::new();
-        let layers = &self.net.layers;
-        let mut d_outputs = Vec::new();
-        for (index, layer) in layers.iter().enumerate().rev() {
-            let wanted = index > 0 || self.mode == Mode::Inspect;
-            // A fused or in-place activation changes the gradient in place.
-            let in_place = self.layers[index].inputs == self.layers[index].outputs;
-            let d_inputs = match (in_place, wanted) {
-                (true, _) => d_outputs.clone(),
-                (false, true) => self.values(self.net.input_of(index)),
-                (false, false) => Vec::new(),
-            };
-            let mut add = |op| list.push(Planned { layer: layer.name.clone(), op });
-            let (d_out, d_in) = (&d_outputs, &d_inputs);
-            match self.shape(index) {
-                Shape::Conv(shape) => {
-                    add(Op::ConvWeightGrad(self.weight_grad(index, shape, d_out)));
-                    if wanted {
-                        add(Op::ConvInputGrad(self.input_grad(index, shape, d_out, d_in)));
-                    }
-                }
-                Shape::Fc(shape) => {
-                    add(Op::FcWeightGrad(self.weight_grad(index, shape, d_out)));
-                    if wanted {
-                        add(Op::FcInputGrad(self.input_grad(index, shape, d_out, d_in)));
-                    }
-                }
-                _ if !wanted => {}
-                Shape::Activation(shape) => add(Op::ActivationBackward(self.unary_backward(index, shape, d_out, d_in))),
-                Shape::Lrn(shape) => add(Op::LrnBackward(self.unary_backward(index, shape, d_out, d_in))),
-                Shape::MapNorm(shape) => add(Op::MapNormBackward(self.unary_backward(index, shape, d_out, d_in))),
-                Shape::Pool(shape) => add(Op::PoolBackward(self.unary_backward(index, shape, d_out, d_in))),
-                Shape::Dropout(shape) => add(Op::DropoutBackward(self.unary_backward(index, shape, d_out, d_in))),
-                Shape::Softmax => add(Op::SoftmaxBackward(SoftmaxBackward {
-                    classes: self.net.classes,
-                    probabilities: results.probabilities,
-                    d_logits: d_inputs[0],
-                })),
-            }
-            gradients[index] = Some(d_inputs.clone()).filter(|spans| !spans.is_empty());
-            d_outputs = d_inputs;
-        }
-        list
+    /// What a tower reads, own tower first, then cyclic.
+    pub(super) fn inputs_of(&self, index: usize, tower: usize, shard: usize) -> Vec<Span> {
+        let inputs = &self.layers[index].inputs;
+        self.net.sources_of(index, tower).iter().map(|&source| inputs[source].on(shard)).collect()
     }
 
-    fn weight_grad<S: WeightedShape>(&self, index: usize, shape: S, d_outputs: &[Span]) -> WeightGrad<S> {
-        let built = &self.layers[index];
-        let gradient = |span: &Span| Span { region: Region::Gradients, ..*span };
-        let tower = |(tower, &d_output): (usize, &Span)| WeightGradTower {
-            inputs: self.net.sources_of(index, tower).iter().map(|&source| built.inputs[source]).collect(),
-            d_output,
-            d_weights: built.weights[tower].0.iter().map(gradient).collect(),
-            d_bias: gradient(&built.weights[tower].1),
-        };
-        WeightGrad { shape, towers: d_outputs.iter().enumerate().map(tower).collect() }
-    }
-
-    fn input_grad<S: WeightedShape>(
-        &self,
-        index: usize,
-        shape: S,
-        d_outputs: &[Span],
-        d_inputs: &[Span],
-    ) -> InputGrad<S> {
-        let built = &self.layers[index];
-        let towers = d_outputs.len();
-        let source = |(source, &d_input): (usize, &Span)| {
-            // Own tower first, then cyclic; towers that do not read this source have no weights for it.
-            let consumers = (0..towers).map(|i| (source + i) % towers).filter_map(|tower| {
-                let position = self.net.sources_of(index, tower).iter().position(|&read| read == source)?;
-                Some((d_outputs[tower], built.weights[tower].0[position]))
-            });
-            let (d_outputs, weights) = consumers.unzip();
-            InputGradSource { d_outputs, weights, d_input }
-        };
-        InputGrad { shape, sources: d_inputs.iter().enumerate().map(source).collect() }
-    }
-
-    fn unary_backward<S: UnaryShape>(
-        &self,
-        index: usize,
-        shape: S,
-        d_outputs: &[Span],
-        d_inputs: &[Span],
-    ) -> UnaryBackward<S> {
-        let built = &self.layers[index];
-        let tower = |tower: usize| UnaryGradTower {
-            saved: match S::SAVED {
-                Saved::Input => Some(built.inputs[tower]),
-                Saved::Output => Some(built.outputs[tower]),
-                Saved::Nothing => None,
-            },
-            d_output: d_outputs[tower],
-            d_input: d_inputs[tower],
-        };
-        UnaryBackward { shape, towers: (0..d_outputs.len()).map(tower).collect() }
+    fn unary_forward<S: UnaryShape>(&self, index: usize, shard: usize, shape: S) -> UnaryForward<S> {
+        let Built { inputs, outputs, .. } = &self.layers[index];
+        let tower = |tower: usize| UnaryTower { input: inputs[tower].on(shard), output: outputs[tower].on(shard) };
+        UnaryForward { shape, towers: self.towers_on(index, shard).map(tower).collect() }
     }
 
     fn update(&self, index: usize, (parameter, decay): &(Parameter, f64)) -> Planned {
@@ -301,12 +296,12 @@ impl Builder<'_> {
         Planned { layer: parameter.layer.clone(), op }
     }
 
-    fn tensors(&self, input: &[Span], gradients: &[Option<Vec<Span>>]) -> Vec<Tensor> {
+    fn tensors(&self, input: &[Value], gradients: &[Option<Vec<Value>>]) -> Vec<Tensor> {
         let mut tensors = Vec::new();
-        let mut add = |layer: &str, extent: Extent, values: &[Span], gradients: &Option<Vec<Span>>| {
-            for (tower, &value) in values.iter().enumerate() {
-                let gradient = gradients.as_ref().map(|spans| spans[tower]);
-                tensors.push(Tensor { layer: layer.to_string(), tower, extent, value, gradient });
+        let mut add = |layer: &str, extent: Extent, values: &[Value], gradients: &Option<Vec<Value>>| {
+            for (tower, value) in values.iter().enumerate() {
+                let gradient = gradients.as_ref().map(|values| values[tower].own);
+                tensors.push(Tensor { layer: layer.to_string(), tower, extent, value: value.own, gradient });
             }
         };
         add("input", self.net.input_of(0), input, &gradients[0]);
@@ -315,9 +310,4 @@ impl Builder<'_> {
         }
         tensors
     }
-}
-
-fn unary_forward<S: UnaryShape>(built: &Built, shape: S) -> UnaryForward<S> {
-    let pairs = built.inputs.iter().zip(&built.outputs);
-    UnaryForward { shape, towers: pairs.map(|(&input, &output)| UnaryTower { input, output }).collect() }
 }

@@ -9,6 +9,7 @@ use crate::ops::{Op, Region, Span};
 pub(super) const ALIGN: usize = 16;
 
 struct Buffer {
+    shard: usize,
     start: usize,
     len: usize,
     first: usize,
@@ -18,11 +19,12 @@ struct Buffer {
 /// Moves the work spans of `plan` so that they share memory, biggest first at the lowest place that is free while the
 /// buffer is alive.
 pub(super) fn share(plan: &mut Plan) {
-    let mut buffers: HashMap<usize, Buffer> = HashMap::new();
+    let mut buffers: HashMap<(usize, usize), Buffer> = HashMap::new();
     for (time, planned) in plan.operations().enumerate() {
-        planned.op.clone().visit(&mut |_, span| {
+        for (_, span) in planned.op.operands() {
             if span.region == Region::Work {
-                let buffer = buffers.entry(span.start).or_insert(Buffer {
+                let buffer = buffers.entry((span.shard, span.start)).or_insert(Buffer {
+                    shard: span.shard,
                     start: span.start,
                     len: span.len,
                     first: time,
@@ -30,16 +32,17 @@ pub(super) fn share(plan: &mut Plan) {
                 });
                 buffer.last = time;
             }
-        });
+        }
     }
     let mut buffers: Vec<Buffer> = buffers.into_values().collect();
-    buffers.sort_by_key(|buffer| (usize::MAX - buffer.len, buffer.start));
+    buffers.sort_by_key(|buffer| (usize::MAX - buffer.len, buffer.shard, buffer.start));
 
     let mut placed: Vec<(usize, &Buffer)> = Vec::new();
     let mut moved = HashMap::new();
     for buffer in &buffers {
         let mut alive: Vec<(usize, usize)> = placed
             .iter()
+            .filter(|(_, other)| other.shard == buffer.shard)
             .filter(|(_, other)| other.first <= buffer.last && buffer.first <= other.last)
             .map(|&(start, other)| (start, start + other.len.next_multiple_of(ALIGN)))
             .collect();
@@ -51,14 +54,17 @@ pub(super) fn share(plan: &mut Plan) {
             }
             start = start.max(to);
         }
-        moved.insert(buffer.start, start);
+        moved.insert((buffer.shard, buffer.start), start);
         placed.push((start, buffer));
     }
 
-    let total = placed.iter().map(|(start, buffer)| start + buffer.len.next_multiple_of(ALIGN)).max().unwrap_or(0);
+    let total = |shard: usize| {
+        let own = placed.iter().filter(|(_, buffer)| buffer.shard == shard);
+        own.map(|(start, buffer)| start + buffer.len.next_multiple_of(ALIGN)).max().unwrap_or(0)
+    };
     let place = |span: &mut Span| {
         if span.region == Region::Work
-            && let Some(&start) = moved.get(&span.start)
+            && let Some(&start) = moved.get(&(span.shard, span.start))
         {
             span.start = start;
         }
@@ -71,9 +77,9 @@ pub(super) fn share(plan: &mut Plan) {
         place(&mut tensor.value);
         tensor.gradient.iter_mut().for_each(place);
     }
-    for (region, len) in &mut plan.regions {
-        if *region == Region::Work {
-            *len = total;
+    for span in &mut plan.regions {
+        if span.region == Region::Work {
+            span.len = total(span.shard);
         }
     }
 }

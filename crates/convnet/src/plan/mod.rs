@@ -3,14 +3,18 @@
 //! A [`Plan`] is plain data. Compiling a net gives every tensor a span of its own; `memory` then lets tensors that
 //! are never alive together share memory.
 
+mod backward;
 mod build;
 mod memory;
+mod placement;
 mod shape;
 
 use std::fmt;
 
+use crate::Error;
 use crate::net::{Extent, Net};
 use crate::ops::{Op, Region, Span};
+use placement::Placement;
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Plan {
     pub images: usize,
     /// What it is for.
     pub mode: Mode,
+    /// Devices that it is for. A list of operations is in an order in which one thread may give them to all devices.
+    pub shards: usize,
     /// Weights and biases, in the order of the net.
     pub parameters: Vec<Parameter>,
     /// What each layer gives, per tower. Spans hold their contents after a step in [`Mode::Inspect`] only.
@@ -41,9 +47,9 @@ pub struct Plan {
     pub backward: Vec<Planned>,
     /// The update of every parameter.
     pub update: Vec<Planned>,
-    /// Floats of each region.
-    pub regions: Vec<(Region, usize)>,
-    /// The mean that [`crate::ops::Augment`] subtracts.
+    /// Each region of each shard.
+    pub regions: Vec<Span>,
+    /// The mean that [`crate::ops::Augment`] subtracts; on the other shards it is at the same place.
     pub mean: Span,
     /// The softmax's results, kept to the end of a step.
     pub results: Results,
@@ -116,9 +122,21 @@ impl Parameter {
 }
 
 impl Plan {
-    /// Compiles `net` for steps of up to `images` images.
+    /// Compiles `net` for steps of up to `images` images on one device.
     pub fn compile(net: &Net, images: usize, mode: Mode) -> Plan {
-        let mut plan = build::plan(net, images, mode);
+        Plan::build(net, Placement::whole(net), images, mode)
+    }
+
+    /// Compiles `net` for several devices, each with as many of its towers.
+    ///
+    /// # Errors
+    /// [`Error::Placement`] when the towers cannot be shared out evenly.
+    pub fn compile_for(net: &Net, shards: usize, images: usize, mode: Mode) -> Result<Plan, Error> {
+        Ok(Plan::build(net, Placement::new(net, shards)?, images, mode))
+    }
+
+    fn build(net: &Net, placement: Placement, images: usize, mode: Mode) -> Plan {
+        let mut plan = build::plan(net, placement, images, mode);
         if mode != Mode::Inspect {
             memory::share(&mut plan);
         }
@@ -145,17 +163,16 @@ impl fmt::Display for Plan {
             writeln!(f, "{title}")?;
             for Planned { layer, op } in list {
                 write!(f, "  {layer:<12} {:<20}", op.name())?;
-                op.clone().visit(&mut |access, span| {
-                    let mark = if access == crate::ops::Access::Read { "" } else { ">" };
-                    // A failed write shows up in the next writeln.
-                    let _ = write!(f, " {mark}{span}");
-                });
+                for (access, span) in op.operands() {
+                    write!(f, " {}{span}", if access == crate::ops::Access::Read { "" } else { ">" })?;
+                }
                 writeln!(f)?;
             }
         }
         writeln!(f, "memory")?;
-        for (region, len) in &self.regions {
-            writeln!(f, "  {:<12} {:>9.1} MB", format!("{region:?}"), *len as f64 * 4e-6)?;
+        for span in &self.regions {
+            let shard = if self.shards > 1 { format!("{}:", span.shard) } else { String::new() };
+            writeln!(f, "  {:<12} {:>9.1} MB", format!("{shard}{:?}", span.region), span.len as f64 * 4e-6)?;
         }
         Ok(())
     }

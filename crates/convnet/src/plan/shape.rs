@@ -67,6 +67,7 @@ impl Shape {
                 let dropouts = before.iter().filter(|layer| matches!(layer.kind, Kind::Dropout { .. }));
                 Shape::Dropout(DropoutShape {
                     units: output.tower_len(),
+                    first_tower: 0,
                     layer: dropouts.count() as u32,
                     keep: (1.0 - drop) as f32,
                     scaling,

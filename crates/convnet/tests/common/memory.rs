@@ -80,12 +80,16 @@ impl Memory {
 
     /// The spans that an operation writes, each cut to its images.
     pub fn outputs(&self, op: &Op) -> Vec<Span> {
-        spans(op).into_iter().filter(|(access, _)| *access != Access::Read).map(|(_, span)| self.live(span)).collect()
+        op.operands()
+            .into_iter()
+            .filter(|(access, _)| *access != Access::Read)
+            .map(|(_, span)| self.live(span))
+            .collect()
     }
 
     /// What a device holds before it runs the operation: its outputs are NaN.
     pub fn before(&self, op: &Op) -> Contents {
-        let spans = spans(op);
+        let spans = op.operands();
         let mut contents = self.contents.clone();
         for (_, output) in spans.iter().filter(|(access, _)| *access == Access::Write) {
             let in_place = spans.iter().any(|(access, span)| *access == Access::Read && span == output);
@@ -166,16 +170,9 @@ pub fn read(device: &Naive, span: Span) -> Vec<f64> {
     data
 }
 
-/// The spans of an operation.
-pub fn spans(op: &Op) -> Vec<(Access, Span)> {
-    let mut spans = Vec::new();
-    op.clone().visit(&mut |access, span| spans.push((access, *span)));
-    spans
-}
-
 fn load(contents: &Contents, device: &mut dyn Device) {
     for (&region, data) in Region::ALL.iter().zip(contents) {
-        device.reserve(region, data.len()).unwrap();
+        device.reserve(Span::new(region, 0, data.len())).unwrap();
         device.write(Span::new(region, 0, data.len()), data).unwrap();
     }
 }

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod layers;
 pub mod memory;
+pub mod placed;
 
 use convnet::cpu::Cpu;
 use convnet::cuda::{self, Cuda, Precision};

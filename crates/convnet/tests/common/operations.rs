@@ -2,14 +2,16 @@
 #![allow(unreachable_pub, reason = "two test binaries include it as a module")]
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
+use convnet::ops::Span;
+
 use crate::common::check::check;
 pub use crate::common::layers::{Setup, Unary, Weighted, unary, weighted};
 pub use crate::common::memory::{Fill, Memory};
 pub use crate::common::{Tested, step};
 pub use convnet::ops::{
-    Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape, MapNormShape, Op,
-    PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward, UnaryForward, UnaryShape, Update,
-    WeightedShape, window_count,
+    Activation, ActivationShape, Add, AddTower, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape,
+    MapNormShape, Op, PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward, UnaryForward,
+    UnaryShape, Update, WeightedShape, window_count,
 };
 pub use convnet::philox::words;
 pub use proptest::prelude::*;
@@ -185,6 +187,8 @@ pub fn shapes_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy, every: b
         check_conv(device, conv(13, 192, 13, 192, 3, 1, 1), own)?;
         check_conv(device, conv(13, 192, 13, 128, 3, 1, 1), own)?;
     }
+    // The first layer of a small image: over blocks of pixels in bf16.
+    check_conv(device, conv(23, 3, 5, 48, 11, 4, 2), Setup { images: 2, towers: 1, fill: Fill::Signed, ..own })?;
     check_conv(device, conv(13, 128, 13, 192, 3, 1, 1), all)?;
     check_fc(device, FcShape { inputs: 4608, outputs: 512 }, Setup { images: 3, ..all })?;
     check_fc(device, FcShape { inputs: 2048, outputs: 1000 }, Setup { images: 9, towers: 1, ..all })
@@ -208,7 +212,8 @@ pub fn layers_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy) -> TestC
         let shape = PoolShape { in_height, in_width, channels, out_height, out_width, size: 3, stride: 2 };
         check_unary(device, shape, setup, Op::PoolForward, Op::PoolBackward)?;
     }
-    let shape = DropoutShape { units: 2048, layer: 1, keep: 0.5, scaling: Scaling::Test, training: true };
+    let shape =
+        DropoutShape { units: 2048, first_tower: 0, layer: 1, keep: 0.5, scaling: Scaling::Test, training: true };
     check_unary(device, shape, setup, Op::DropoutForward, Op::DropoutBackward)?;
     check_softmax(device, 1000, Setup { images: 3, fill: Fill::Signed, ..setup })?;
     check_augment(device, 256, 224, setup)
@@ -221,12 +226,15 @@ pub fn many_towers_and_maps<D: Tested>(device: impl Fn(usize) -> D + Copy) -> Te
 
 fn many_towers_and_maps_of<D: Tested>(device: impl Fn(usize) -> D + Copy, seed: u64) -> TestCaseResult {
     let setup = |towers| Setup { towers, seed, ..Setup::default() };
-    let shape = ActivationShape { activation: Activation::Relu, len: 60 };
-    check_unary(device, shape, setup(9), Op::ActivationForward, Op::ActivationBackward)?;
+    for activation in [Activation::Relu, Activation::Tanh { a: 1.7, b: 0.6 }] {
+        let shape = ActivationShape { activation, len: 60 };
+        check_unary(device, shape, setup(9), Op::ActivationForward, Op::ActivationBackward)?;
+    }
     let (in_height, in_width, out_height, out_width) = (5, 7, 2, 3);
     let shape = PoolShape { in_height, in_width, channels: 12, out_height, out_width, size: 3, stride: 2 };
     check_unary(device, shape, setup(5), Op::PoolForward, Op::PoolBackward)?;
-    let shape = DropoutShape { units: 12, layer: 0, keep: 0.5, scaling: Scaling::Train, training: true };
+    let shape =
+        DropoutShape { units: 12, first_tower: 1, layer: 0, keep: 0.5, scaling: Scaling::Train, training: true };
     check_unary(device, shape, setup(6), Op::DropoutForward, Op::DropoutBackward)?;
     let shape = MapNormShape { height: 3, width: 4, channels: 8, size: 3, k: 1.0, alpha: 0.1, beta: 0.75 };
     check_unary(device, shape, setup(5), Op::MapNormForward, Op::MapNormBackward)?;
@@ -235,7 +243,7 @@ fn many_towers_and_maps_of<D: Tested>(device: impl Fn(usize) -> D + Copy, seed: 
         let shape = LrnShape { pixels: 9, channels, joined, size, k: 1.0, alpha: 0.01, beta: 0.75 };
         check_unary(device, shape, setup(towers), Op::LrnForward, Op::LrnBackward)?;
     }
-    Ok(())
+    check_add(device, 12, 2, setup(5))
 }
 
 pub fn check_softmax<D: Tested>(device: impl Fn(usize) -> D + Copy, classes: usize, setup: Setup) -> TestCaseResult {
@@ -249,6 +257,42 @@ pub fn check_softmax<D: Tested>(device: impl Fn(usize) -> D + Copy, classes: usi
     check_op(device, &memory, &Op::SoftmaxForward(forward), &step, &[1.0 / classes as f64, 1.0, 1.0])?;
     let backward = SoftmaxBackward { classes, probabilities, d_logits };
     check_op(device, &memory, &Op::SoftmaxBackward(backward), &step, &[1.0 / images as f64])
+}
+
+/// An image with a logit that is no number is no hit, wherever that stands; the others are what they are.
+pub fn check_broken_logits<D: Tested>(device: impl Fn(usize) -> D) {
+    const CLASSES: usize = 40;
+    let step = step(1, 3, CLASSES);
+    let mut memory = Memory::new(1);
+    let logits = memory.images(3, CLASSES, Fill::Signed);
+    let [probabilities, losses, ranks] =
+        [CLASSES, 1, 1].map(|len| memory.images_in(Region::Results, 3, len, Fill::Signed));
+    let op = Op::SoftmaxForward(SoftmaxForward { classes: CLASSES, logits, probabilities, losses, ranks });
+    let mut device = device(2);
+    for class in 0..CLASSES {
+        memory.load(&mut device);
+        device.write(Span::new(Region::Work, logits.start + CLASSES + class, 1), &[f32::NAN]).unwrap();
+        device.begin(&mut step.clone()).unwrap();
+        device.run(&op).unwrap();
+        let mut found = [0.0; 3];
+        device.read(Span { len: 3, ..ranks }, &mut found).unwrap();
+        assert!(found[1] == CLASSES as f32 && found[0] < found[1] && found[2] < found[1], "{class}: {found:?}");
+    }
+}
+
+/// Sums of partials, more towers than a GPU takes in one launch among them.
+pub fn check_add<D: Tested>(
+    device: impl Fn(usize) -> D + Copy,
+    len: usize,
+    addends: usize,
+    setup: Setup,
+) -> TestCaseResult {
+    let Setup { images, towers, seed, fill, .. } = setup;
+    let mut memory = Memory::new(seed);
+    let mut place = || memory.images(images, len, fill);
+    let towers = (0..towers).map(|_| AddTower { target: place(), addends: (0..addends).map(|_| place()).collect() });
+    let op = Op::Add(Add { len, towers: towers.collect() });
+    check_op(device, &memory, &op, &step(seed, images, 2), &[1.0])
 }
 
 pub fn check_augment<D: Tested>(
@@ -324,11 +368,11 @@ macro_rules! operations {
 
             #[test]
             fn dropout(
-                units in maps(1, 500), layer in 0_u32..3, keep in prop_oneof![Just(0.5_f32), 0.05_f32..=1.0],
+                units in maps(1, 500), first_tower in 0_usize..3, layer in 0_u32..3, keep in prop_oneof![Just(0.5_f32), 0.05_f32..=1.0],
                 divide in any::<bool>(), training in any::<bool>(), setup in setups(),
             ) {
                 let scaling = if divide { Scaling::Train } else { Scaling::Test };
-                let shape = DropoutShape { units, layer, keep, scaling, training };
+                let shape = DropoutShape { units, first_tower, layer, keep, scaling, training };
                 check_unary($device, shape, setup, Op::DropoutForward, Op::DropoutBackward)?;
             }
 
@@ -350,6 +394,11 @@ macro_rules! operations {
             }
 
             #[test]
+            fn add(len in maps(1, 300), addends in 1_usize..4, setup in setups()) {
+                check_add($device, len, addends, setup)?;
+            }
+
+            #[test]
             fn augment(side in 1_usize..20, margin in 0_usize..5, setup in setups()) {
                 check_augment($device, side, side.saturating_sub(margin).max(1), setup)?;
             }
@@ -363,6 +412,11 @@ macro_rules! operations {
         #[test]
         fn other_layers_of_alexnet() -> proptest::test_runner::TestCaseResult {
             layers_of_alexnet($device)
+        }
+
+        #[test]
+        fn logits_that_are_no_numbers() {
+            check_broken_logits($device);
         }
 
         #[test]

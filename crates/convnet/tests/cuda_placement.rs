@@ -1,0 +1,50 @@
+//! A network on several GPUs gives the bits of the network on one; simulated, unless `ALEXNET_TEST_GPU` is set.
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
+
+mod common;
+
+use std::io::Write as _;
+
+use common::placed::{four_towers, joined, mini, train};
+use convnet::cuda::{self, Cuda, Precision};
+use convnet::device::Context;
+use convnet::net::Net;
+use convnet::shards::Shards;
+
+/// So many GPUs, two without access to each other, or a line that says that they are not there.
+fn cards(count: u32, precision: Precision) -> Option<Shards<Cuda>> {
+    if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
+        cuda::simulate(4).unwrap();
+    }
+    let missing = if !cuda::has_kernels() {
+        "there are no GPU kernels; run `cargo xtask build-ptx`".to_string()
+    } else if Context::count().unwrap() < count {
+        format!("it takes {count} devices")
+    } else {
+        let cards: Vec<_> = (0..count).map(|ordinal| Cuda::new(ordinal, precision).unwrap()).collect();
+        let links = cuda::connect(&cards, count > 2).unwrap();
+        assert_eq!(links.len() as u32, count * (count - 1));
+        assert!(links.iter().all(|link| link.direct == (count > 2)), "{links:?}");
+        return Some(Shards::new(cards));
+    };
+    // A closed stderr is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {missing}");
+    None
+}
+
+fn same_bits(net: &Net, placements: &[u32], precision: Precision) {
+    let Some(one) = cards(1, precision) else { return };
+    let expected = train(net, one);
+    for &count in placements {
+        let Some(several) = cards(count, precision) else { return };
+        assert!(train(net, several) == expected, "{} on {count} devices", net.name);
+    }
+}
+
+/// One test, since nobody may wait for a card while another thread records a graph on it.
+#[test]
+fn towers_on_several_devices() {
+    same_bits(&mini(), &[2], Precision::F32);
+    same_bits(&four_towers(), &[2, 4], Precision::Bf16);
+    same_bits(&joined(), &[2], Precision::F32);
+}
