@@ -184,7 +184,7 @@ fn integers_of_32_bits() {
 fn integers_of_16_and_64_bits() {
     int("add.s16 %h8, %h1, %h2;", |a, b, _| u32::from((a as u16).wrapping_add(b as u16)));
     int("mul.lo.s16 %h8, %h1, %h2;", |a, b, _| u32::from((a as u16).wrapping_mul(b as u16)));
-    int("mul.hi.u16 %h8, %h1, %h2;", |a, b, _| (a & 0xffff) * (b & 0xffff) >> 16);
+    int("mul.hi.u16 %h8, %h1, %h2;", |a, b, _| ((a & 0xffff) * (b & 0xffff)) >> 16);
     int("mul.hi.s16 %h8, %h1, %h2;", |a, b, _| (i32::from(a as i16) * i32::from(b as i16)) as u32 >> 16);
     int("min.s16 %h8, %h1, %h2;", |a, b, _| u32::from((a as i16).min(b as i16) as u16));
     int("shr.s16 %h8, %h1, %r2;", |a, b, _| u32::from((i32::from(a as i16) >> b.min(31)) as u16));

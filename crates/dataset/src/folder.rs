@@ -68,7 +68,7 @@ pub(crate) fn split(dir: &Path, side: usize, fraction: f64) -> Result<Dataset, E
     check_count(root, &names)?;
     let images: Arc<dyn Images> = Arc::new(Folder::list(root, &names, &names, side)?);
     let classes: Vec<String> = names.iter().map(|name| lossy(name)).collect();
-    let (train, val) = subset::split(&images, root, &classes, fraction)?;
+    let [train, val] = subset::split(&images, root, &classes, fraction)?;
     Ok(Dataset { name: name_of(dir), side, classes, train, val, statistics: None })
 }
 

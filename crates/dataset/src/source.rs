@@ -146,9 +146,9 @@ impl Found {
         let Some((path, members)) = &self.train else { return Err(Error::NoTraining) };
         let (classes, train) = training(path, members, side)?;
         let train: Arc<dyn Images> = Arc::new(train);
-        let (train, val) = match (&self.val, val_fraction) {
+        let [train, val] = match (&self.val, val_fraction) {
             (Some((path, _)), Some(_)) => return Err(Error::HasVal { path: path.clone() }),
-            (Some(val), None) => (train, Arc::new(self.validation(val, &classes, side)?) as Arc<dyn Images>),
+            (Some(val), None) => [train, Arc::new(self.validation(val, &classes, side)?)],
             (None, Some(fraction)) => subset::split(&train, Path::new(""), &classes, fraction)?,
             (None, None) => return Err(Error::NoVal),
         };

@@ -111,7 +111,7 @@ fn products(rgb: &[u8]) -> [u64; 6] {
     let mut total = [0_u64; 6];
     let mut sums = [[0_u32; LANES]; 6];
     // A lane overflows after 2^32 / 255^2 = 66,051 rows of pixels.
-    for rows in rgb.chunks(3 * LANES << 16) {
+    for rows in rgb.chunks((3 * LANES) << 16) {
         let (rows, rest) = rows.as_chunks::<{ 3 * LANES }>();
         for row in rows {
             let pixels = row.as_chunks::<3>().0;

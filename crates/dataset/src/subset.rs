@@ -59,7 +59,7 @@ pub(crate) fn split(
     root: &Path,
     classes: &[String],
     fraction: f64,
-) -> Result<(Arc<dyn Images>, Arc<dyn Images>), Error> {
+) -> Result<[Arc<dyn Images>; 2], Error> {
     assert!(fraction > 0.0 && fraction < 1.0, "a validation fraction of {fraction}");
     let is_val = |&index: &u32| is_validation(&relative(images.as_ref(), index as usize, root), fraction);
     let (val, train): (Vec<u32>, Vec<u32>) = (0..images.len() as u32).partition(is_val);
@@ -72,7 +72,7 @@ pub(crate) fn split(
         return Err(Error::EmptySplit { split: "validation", what: format!("{} images", images.len()), fraction });
     }
     let subset = |indexes| Arc::new(Subset { images: Arc::clone(images), indexes }) as Arc<dyn Images>;
-    Ok((subset(train), subset(val)))
+    Ok([subset(train), subset(val)])
 }
 
 /// Whether the image of this name is one for validation: its hash, FNV-1a and a finisher, lies in the lowest

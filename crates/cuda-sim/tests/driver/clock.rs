@@ -101,7 +101,10 @@ fn what_has_no_time_is_said() {
     let machine = one();
     let (stream, x) = (machine.stream(), machine.word(1));
     let (start, end) = (timed(), timed());
-    let between = |start, end| unsafe { cuEventElapsedTime(&raw mut { 0.0_f32 }, start, end) };
+    let between = |start, end| {
+        let mut milliseconds = 0.0_f32;
+        unsafe { cuEventElapsedTime(&raw mut milliseconds, start, end) }
+    };
     assert_eq!(between(start, end), INVALID_HANDLE);
     record(start, stream);
     machine.put(x, 1, stream);

@@ -59,7 +59,7 @@ impl Widened {
         } else {
             // The nearer row counts three times.
             let near = y / 2;
-            let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(plane.height - 1) };
+            let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(plane.height - 1) };
             for ((sum, &near), &far) in inner.iter_mut().zip(plane.row(near)).zip(plane.row(far)) {
                 *sum = 3 * u16::from(near) + u16::from(far);
             }
