@@ -13,8 +13,6 @@
 //!
 //! # Thread mapping, shared memory, cost
 //! Those of the product.
-//! # Tried
-//! Assembled for sm_80, run on the simulator; nothing is timed yet.
 
 use crate::Kernel;
 use crate::element::Offsets;
@@ -61,10 +59,10 @@ macro_rules! forward {
             /// [`SHARED_BYTES`].
             ///
             /// # Safety
-            /// - `input + input_at` and `weight + weight_at` are device pointers, for each source of each problem of the
-            ///   grid, to the images of `windows` and to `k * n` floats.
-            /// - `output + output_at` are device pointers to `parts * m * n` floats for each problem, and overlap nothing
-            ///   else; `output` is aligned to 16 bytes.
+            /// - `input + input_at` and `weight + weight_at` are device pointers, for each source of each problem of
+            ///   the grid, to the images of `windows` and to `k * n` floats.
+            /// - `output + output_at` are device pointers to `parts * m * n` floats for each problem, and overlap
+            ///   nothing else; `output` is aligned to 16 bytes.
             /// - Where `finish` says so, `bias + bias_at` are device pointers to `n` floats.
             /// - `product` is `windows`' own: `m` counts windows, `k` taps and channels; no extent is 0 or above
             ///   [`crate::product::copy::MAX_EXTENT`]; the dilation is 1.
@@ -85,15 +83,15 @@ macro_rules! forward {
                 finish: Finish,
             ) {
                 use crate::product::copy::$copy::{$pixels, Rows};
-                use crate::product::{Block, Matrices, multiply, store};
+                use crate::product::{Block, Matrices, multiply};
 
                 let block = Block::new(product, $tile_n);
                 let matrices = Matrices { left: input, left_at: input_at, right: weight, right_at: weight_at };
                 let left = $pixels $(::<$dilated>)? ::new(windows, product, block.row);
                 let right = Rows::<$tile_n>::new(product, block.column);
-                let sums = multiply::<_, _, { $tile_n as usize / 8 }>(block, product, &matrices, &left, &right);
+                let sums = multiply::<_, { $tile_n as usize / 8 }>(block, product, &matrices, &left, &right);
                 let bias = bias.wrapping_add(bias_at.of(block.problem) as usize);
-                store(&left, &right, &sums, block, product, output, output_at.of(block.problem), |sum, column| {
+                sums.store(block, product, output, output_at.of(block.problem), |sum, column| {
                     crate::sum_parts::finish(finish, sum, bias, column)
                 });
             }
@@ -134,14 +132,14 @@ macro_rules! input_grad {
             ) {
                 use crate::product::copy::$copy::$pixels;
                 use crate::product::copy::any::Transposed;
-                use crate::product::{Block, Matrices, multiply, store};
+                use crate::product::{Block, Matrices, multiply};
 
                 let block = Block::new(product, $tile_n);
                 let matrices = Matrices { left: d_output, left_at: d_output_at, right: weight, right_at: weight_at };
                 let left = $pixels $(::<$dilated>)? ::new(windows, product, block.row);
                 let right = Transposed::<$tile_n>::new(windows, product, block.column);
-                let sums = multiply::<_, _, { $tile_n as usize / 8 }>(block, product, &matrices, &left, &right);
-                store(&left, &right, &sums, block, product, d_input, d_input_at.of(block.problem), |sum, _| sum);
+                let sums = multiply::<_, { $tile_n as usize / 8 }>(block, product, &matrices, &left, &right);
+                sums.store(block, product, d_input, d_input_at.of(block.problem), |sum, _| sum);
             }
         }
     };
@@ -179,14 +177,14 @@ macro_rules! weight_grad {
                 product: Product,
             ) {
                 use crate::product::copy::$copy::{Rows, Taps};
-                use crate::product::{Block, Matrices, multiply, store};
+                use crate::product::{Block, Matrices, multiply};
 
                 let block = Block::new(product, $tile_n);
                 let matrices = Matrices { left: input, left_at: input_at, right: d_output, right_at: d_output_at };
                 let left = Taps::new(windows, product, block.row);
                 let right = Rows::<$tile_n>::new(product, block.column);
-                let sums = multiply::<_, _, { $tile_n as usize / 8 }>(block, product, &matrices, &left, &right);
-                store(&left, &right, &sums, block, product, d_weight, d_weight_at.of(block.problem), |sum, _| sum);
+                let sums = multiply::<_, { $tile_n as usize / 8 }>(block, product, &matrices, &left, &right);
+                sums.store(block, product, d_weight, d_weight_at.of(block.problem), |sum, _| sum);
             }
         }
     };

@@ -2,6 +2,7 @@
 //!
 //! Long: one place for the arguments of all commands.
 
+mod experiment;
 mod show;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
 use crate::pictures;
 
+pub use experiment::ExperimentArgs;
 pub use show::{ReportArgs, Show, ShowArgs, ShowAugmentationArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
@@ -65,10 +67,14 @@ pub enum Command {
     Prepare(PrepareArgs),
     /// Look at a data set: classes, colours, mean image, a sheet of pictures
     Data(DataArgs),
+    /// Repeat one of the paper's experiments: two nets that differ in one setting, several seeds
+    Experiment(ExperimentArgs),
     /// Measure how fast something is
     Bench(BenchArgs),
     /// Show the layers and settings of a net, or list the built-in nets
     Net(NetArgs),
+    /// Write what a shell needs to complete these commands
+    Completions(CompletionsArgs),
 }
 
 /// Arguments of `alexnet prepare`.
@@ -124,8 +130,24 @@ pub struct DataArgs {
     pub out: PathBuf,
 }
 
+/// Arguments of `alexnet completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet completions bash > ~/.local/share/bash-completion/completions/alexnet
+  alexnet completions zsh > ~/.zfunc/_alexnet
+  alexnet completions fish > ~/.config/fish/completions/alexnet.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
 /// Arguments of `alexnet bench`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet bench data data/imagenette")]
 pub struct BenchArgs {
     /// What to measure.
     #[command(subcommand)]
@@ -141,6 +163,10 @@ pub enum Bench {
 
 /// Arguments of `alexnet bench data`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet bench data ~/flowers
+  alexnet bench data data/imagenette --images 10000 --target 8000")]
 pub struct BenchDataArgs {
     /// A folder with train/CLASS and val/CLASS, or a packed set
     pub data: PathBuf,
@@ -181,7 +207,7 @@ pub struct NetArgs {
 }
 
 /// What every command that runs a network asks for.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
     /// Where to compute: auto, cpu, cuda:N, or sim:N for a simulated GPU (very slow); the towers of a net on several
     /// devices: cuda:0,1, sim:0,1, or cpu:N for N parts of the processor
@@ -211,7 +237,8 @@ Examples:
 A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, events for TensorBoard,
 curves.png, filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
 pub struct TrainArgs {
-    /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg, or what prepare made of it [default: the embedded demo set]
+    /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg, what prepare made of it, or CIFAR-10's binary files
+    /// [default: the embedded demo set]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// A built-in net or a TOML file [default: nips2012 with --data, mini without]
@@ -302,8 +329,8 @@ Examples:
   alexnet features
   alexnet features --layer pool5 --data ~/imagenette --split val --out pool5.npy
 
-FILE is a NumPy array [images, values] of 16-bit floats, towers one after the other. FILE.jsonl has a line for each of
-its rows: the image's number in the split, its class and its name.")]
+FILE is a NumPy array [images, values] of 16-bit floats, towers one after the other. The first line of FILE.jsonl says
+of which layer, net and model it is; then comes a line for each row: the image's number in the split, class and name.")]
 pub struct FeaturesArgs {
     /// The layer; an activation behind it is part of it [default: the last hidden one]
     #[arg(long, value_name = "NAME")]
@@ -546,5 +573,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n  alexnet "), "{}: {help}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 }

@@ -18,6 +18,17 @@ const MAGIC: &[u8] = b"\x93NUMPY\x01\x00";
 /// Bytes that are searched at a time.
 const PIECE: usize = 4 << 20;
 
+/// What the values of an array are of: the first line of `FILE.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The layer.
+    pub layer: String,
+    /// The net's name.
+    pub net: String,
+    /// The checksum of the model's checkpoint.
+    pub model: String,
+}
+
 /// Which image a row is of: a line of `FILE.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
@@ -50,12 +61,13 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn create(path: &Path, values: usize) -> Result<Writer> {
+    pub fn create(path: &Path, origin: &Origin, values: usize) -> Result<Writer> {
         let open = |path: &Path| -> Result<BufWriter<File>> {
             let file = File::create(temporary(path)).with_context(|| format!("cannot write {}", path.display()))?;
             Ok(BufWriter::with_capacity(1 << 20, file))
         };
-        let (mut array, lines) = (open(path)?, open(&rows_of(path))?);
+        let (mut array, mut lines) = (open(path)?, open(&rows_of(path))?);
+        writeln!(lines, "{}", serde_json::to_string(origin)?)?;
         // The number of rows is known at the end.
         array.write_all(&[0; HEADER])?;
         Ok(Writer { path: path.to_owned(), array, lines, values, rows: 0 })
@@ -108,6 +120,8 @@ fn header(rows: usize, values: usize) -> Vec<u8> {
 #[derive(Debug)]
 pub struct Features {
     array: File,
+    /// What its values are of.
+    pub origin: Origin,
     /// Which images its rows are of.
     pub rows: Vec<Row>,
     /// Values of a row.
@@ -147,12 +161,15 @@ impl Features {
         }
         let lines = rows_of(path);
         let text = fs::read_to_string(&lines).with_context(|| format!("cannot read {}", lines.display()))?;
-        let row = |line| serde_json::from_str(line).with_context(|| format!("{} is damaged", lines.display()));
-        let rows: Vec<Row> = text.lines().map(row).collect::<Result<_>>()?;
+        let damaged = || format!("{} is damaged or of an older version; make it with `features`", lines.display());
+        let (first, rest) = text.split_once('\n').with_context(damaged)?;
+        let origin = serde_json::from_str(first).with_context(damaged)?;
+        let rows: Vec<Row> =
+            rest.lines().map(|line| serde_json::from_str(line).with_context(damaged)).collect::<Result<_>>()?;
         if rows.len() != count {
-            bail!("{} has {} lines, {shown} has {count} rows", lines.display(), rows.len());
+            bail!("{} has {} images, {shown} has {count} rows", lines.display(), rows.len());
         }
-        Ok(Features { array, rows, values })
+        Ok(Features { array, origin, rows, values })
     }
 
     /// The `count` rows nearest to each query, the nearest first.
@@ -214,13 +231,17 @@ pub(crate) fn offer(found: &mut Vec<Neighbour>, count: usize, new: Neighbour) {
 mod tests {
     use super::*;
 
+    fn origin() -> Origin {
+        Origin { layer: "fc7".to_string(), net: "mini".to_string(), model: "crc32:00000000".to_string() }
+    }
+
     #[test]
     fn neighbours_are_those_of_a_plain_search() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.npy");
         let values = 37;
         let value = |row: usize, column: usize| ((row * 7919 + column * 104_729) % 1009) as f32 / 64.0;
-        let mut writer = Writer::create(&path, values).unwrap();
+        let mut writer = Writer::create(&path, &origin(), values).unwrap();
         for id in 0..500 {
             let row = Row { id: id as u32, class: "c".to_string(), image: format!("i{id}") };
             writer.add(&row, &(0..values).map(|column| value(id, column)).collect::<Vec<_>>()).unwrap();
@@ -228,6 +249,7 @@ mod tests {
         assert_eq!(writer.finish().unwrap(), (500, 128 + 500 * 37 * 2));
         let query: Vec<f32> = (0..values).map(|column| value(123, column)).collect();
         let mut features = Features::open(&path).unwrap();
+        assert_eq!(features.origin, origin());
         let found = features.nearest(std::slice::from_ref(&query), 6).unwrap().remove(0);
         assert_eq!(found[0], Neighbour { row: 123, distance: 0.0 });
         let half = |value: f32| f16::from_f32(value).to_f32();
@@ -245,14 +267,17 @@ mod tests {
             assert!(Features::open(&path).is_err(), "{len}");
         }
         fs::write(&path, &whole).unwrap();
-        fs::write(rows_of(&path), "").unwrap();
-        assert!(Features::open(&path).unwrap_err().to_string().contains("0 lines"));
+        let first = format!("{}\n", serde_json::to_string(&origin()).unwrap());
+        for (lines, expected) in [(String::new(), "is damaged"), (first, "has 0 images")] {
+            fs::write(rows_of(&path), lines).unwrap();
+            assert!(Features::open(&path).unwrap_err().to_string().contains(expected));
+        }
     }
 
     #[test]
     fn what_16_bits_do_not_hold_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::create(&folder.path().join("f.npy"), 1).unwrap();
+        let mut writer = Writer::create(&folder.path().join("f.npy"), &origin(), 1).unwrap();
         let row = Row { id: 0, class: "c".to_string(), image: "x".to_string() };
         assert!(writer.add(&row, &[1e6]).unwrap_err().to_string().contains("image x is 1000000"));
     }

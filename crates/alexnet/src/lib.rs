@@ -7,6 +7,7 @@
 //! - [`evaluate`]: the one way through for validation, tests and predictions.
 //! - [`features`]: what a layer gives to many images as a file, and the search for neighbours in it.
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
+//! - [`experiment`]: the paper's controlled experiments, as runs that differ in one setting.
 //! - [`probabilities`]: what networks say about images as a file, and the average of several.
 //! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
 //! - [`inside`]: what a network has learnt, as data; [`pictures`]: the same and more as PNG and SVG.
@@ -24,7 +25,10 @@ pub mod describe;
 pub mod device;
 pub mod environment;
 pub mod evaluate;
+pub mod experiment;
 pub mod features;
+#[cfg(test)]
+mod fuzz;
 pub mod import;
 pub mod inside;
 pub mod interrupt;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use convnet::net::Net;
 
 /// Name and text of every built-in net.
-pub const BUILT_IN: [(&str, &str); 11] = [
+pub const BUILT_IN: [(&str, &str); 12] = [
     ("nips2012", include_str!("../nets/nips2012.toml")),
     ("paper", include_str!("../nets/paper.toml")),
     ("one-gpu", include_str!("../nets/one-gpu.toml")),
@@ -18,6 +18,7 @@ pub const BUILT_IN: [(&str, &str); 11] = [
     ("caffenet", include_str!("../nets/caffenet.toml")),
     ("torchvision", include_str!("../nets/torchvision.toml")),
     ("mini", include_str!("../nets/mini.toml")),
+    ("cifar", include_str!("../nets/cifar.toml")),
 ];
 
 /// The text of a built-in net or of a file, and what to call it in messages.
@@ -48,6 +49,8 @@ pub fn load(name: &str, classes: Option<usize>) -> Result<Net> {
 
 #[cfg(test)]
 mod tests {
+    use convnet::plan::{Mode, Plan};
+
     use super::*;
 
     fn facts(name: &str) -> (usize, usize) {
@@ -75,6 +78,23 @@ mod tests {
         let width = |name: &str| net.layers.iter().find(|layer| layer.name == name).map(|layer| layer.output.width);
         let widths = ["conv1", "pool1", "conv2", "pool2", "conv5", "pool5"].map(|name| width(name).unwrap());
         assert_eq!(widths, [55, 27, 27, 13, 13, 6]);
+    }
+
+    /// The largest net that is compiled when a damaged text is still a net: a plan is cheap, its sums should not be.
+    const MAX_MULTIPLY_ADDS: usize = 1 << 40;
+
+    #[test]
+    fn damaged_texts_are_errors_or_nets() {
+        crate::fuzz::repeat("nets", 1000, |random| {
+            let (name, text) = BUILT_IN[random.below(BUILT_IN.len())];
+            let mut text = text.to_string();
+            crate::fuzz::damage_text(&mut text, random);
+            match Net::parse(&text, name, None) {
+                Err(error) => assert!(!error.to_string().is_empty()),
+                Ok(net) if net.multiply_adds() > MAX_MULTIPLY_ADDS => {}
+                Ok(net) => assert!(!Plan::compile(&net, 2, Mode::Train).forward.is_empty()),
+            }
+        });
     }
 
     #[test]

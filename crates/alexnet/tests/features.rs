@@ -128,10 +128,13 @@ fn a_training_image_is_its_own_neighbour() {
     }
     assert_eq!(image::open(folder.join("similar.png")).unwrap().height(), 36 + 216 + 204 + 36);
 
-    good(folder, "features --model run --layer pool2 --split val --out val.npy");
+    good(folder, "features --model run --split val --out val.npy");
     bad(folder, "similar 17.png --model run --features val.npy", "the training images of demo have not");
     good(folder, "features --model run --layer pool2 --out pool2.npy");
-    bad(folder, "similar 17.png --model run --features pool2.npy", "layer relu7 has 256; make it with `features`");
+    bad(folder, "similar 17.png --model run --features pool2.npy", "is of layer pool2, net mini, model crc32:");
+    // The same network a step later is another model.
+    good(folder, "train --resume run --max-steps 41 --out later");
+    bad(folder, "similar 17.png --model later", "expected layer relu7, net mini, model crc32:");
     bad(folder, "features --model run --layer relu9", "no layer relu9");
     bad(folder, "similar 17.png --model run --features n.json", "no array that `features` writes");
     bad(folder, "similar n.json --model run", "n.json");

@@ -1,10 +1,11 @@
-//! Networks of other programs, written and run by those programs: `alexnet import` gives the same probabilities.
+//! Networks of other programs, written and run by those programs: `alexnet import` gives the same probabilities, and so
+//! does what `alexnet export` makes of them.
 //!
 //! The programs are Python's, and may not be there: `ALEXNET_PYTHON` names another interpreter.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ fn torchvisions_alexnet_is_the_same() {
     for file in ["model.pth", "model.safetensors"] {
         agree("torchvision", &folder.path().join(file), &expected);
     }
+    exported("torchvision", &folder.path().join("model.imported"), &expected);
     damaged(folder.path(), &folder.path().join("model.pth"));
     damaged(folder.path(), &folder.path().join("model.safetensors"));
 }
@@ -42,6 +44,7 @@ fn caffes_two_alexnets_are_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let expected = other(&python, "write_caffe.py", &[net, old], folder.path(), 227);
         agree(net, &folder.path().join("model.caffemodel"), &expected);
+        exported(net, &folder.path().join("model.imported"), &expected);
         damaged(folder.path(), &folder.path().join("model.caffemodel"));
     }
 }
@@ -84,16 +87,25 @@ fn other(python: &Path, script: &str, words: &[&str], folder: &Path, crop: usize
     let values = (0..IMAGES * 3 * plane).map(|i| at(i / plane / 3, i / plane % 3, i / crop % crop, i % crop));
     let pixels = folder.join("pixels");
     fs::write(&pixels, values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+    words.extend([folder.as_os_str(), pixels.as_os_str()]);
+    run(python, script, &words)
+}
+
+/// Runs one of `tests/python` and gives the probabilities that it prints.
+fn run(python: &Path, script: &str, words: &[&OsStr]) -> Vec<f32> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python").join(script);
-    let mut command = Command::new(python);
-    let output = command.arg(script).args(words).arg(folder).arg(&pixels).arg(IMAGES.to_string()).output().unwrap();
+    let output = Command::new(python).arg(script).args(words).arg(IMAGES.to_string()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout.as_chunks::<4>().0.iter().map(|&value| f32::from_le_bytes(value)).collect()
 }
 
 fn import(file: &Path, out: &Path) -> (bool, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_alexnet")).arg("import").arg(file).arg("--out").arg(out).output().unwrap();
+    alexnet(Command::new(env!("CARGO_BIN_EXE_alexnet")).arg("import").arg(file).arg("--out").arg(out))
+}
+
+fn alexnet(command: &mut Command) -> (bool, String) {
+    let output = command.output().unwrap();
     (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
@@ -112,16 +124,40 @@ fn agree(net: &str, file: &Path, expected: &[f32]) {
     let (labels, ids) = (vec![0; IMAGES], vec![0; IMAGES]);
     network.infer(&mut Step { rgb: images(), labels, ids, draws, ..Step::default() }).unwrap();
     let got = network.probabilities(IMAGES).unwrap();
-    assert_eq!(got.len(), expected.len());
-    let worst = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    let surest = expected.iter().copied().fold(0.0, f32::max);
     let kind = file.extension().unwrap().display();
-    say(&format!("{net}: .{kind}: probabilities up to {surest:.2} differ by {worst:.1e} at most"));
-    assert!(worst <= LIMIT, "{net}: {worst:e}");
+    close(&format!("{net}: .{kind}"), &got, expected);
+    let surest = expected.iter().copied().fold(0.0, f32::max);
     // Neither certain nor undecided, and not the same for all images: the comparison tells.
     assert!((0.15..0.99).contains(&surest), "{net}: {expected:?}");
     let apart = expected[..10].iter().zip(&expected[10..20]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart > 100.0 * LIMIT, "{net}: {expected:?}");
+}
+
+fn close(what: &str, got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let worst = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    say(&format!("{what}: probabilities differ by {worst:.1e} at most"));
+    assert!(worst <= LIMIT, "{what}: {worst:e}");
+}
+
+/// An imported network as `alexnet export` writes it, in the programs that read that.
+fn exported(net: &str, imported: &Path, expected: &[f32]) {
+    for (format, modules, script) in
+        [("onnx", "onnxruntime", "run_onnx.py"), ("safetensors", "torch, safetensors", "run_torch.py")]
+    {
+        let Some(python) = python(modules) else { continue };
+        let out = imported.with_extension(format!("exported.{format}"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alexnet"));
+        let command = command.args(["export", "--format", format, "--model"]).arg(imported).arg("--out").arg(&out);
+        let (success, text) = alexnet(command);
+        assert!(success, "{text}");
+        let pixels = imported.with_file_name("pixels");
+        close(
+            &format!("{net}: exported as {format}"),
+            &run(&python, script, &[out.as_os_str(), pixels.as_os_str()]),
+            expected,
+        );
+    }
 }
 
 /// A file that is cut off is an error that names it, and leaves nothing behind.

@@ -52,15 +52,16 @@ impl Sampler {
     /// of the factors; 0 draws no noise and divides by nothing.
     pub fn training(&self, seed: u64, epoch: u32, ids: &[u32], colour_noise: f64) -> Vec<Draw> {
         let rule = &self.rule;
-        // Fewer positions than the image allows (the paper's 32 of 33) leave out the last ones.
+        // Fewer positions than the image allows are those in the middle; the paper's 32 of 33 leave out the last one.
         let positions = rule.positions as u32;
+        let first = ((rule.image - rule.crop + 1 - rule.positions) / 2) as u32;
         let draw = |(index, &id): (usize, &u32)| {
-            let first = ids[index / rule.chunk * rule.chunk];
-            let place = philox::words(seed, epoch, first, Use::Crop as u32, 0);
+            let leader = ids[index / rule.chunk * rule.chunk];
+            let place = philox::words(seed, epoch, leader, Use::Crop as u32, 0);
             let (scale, shift) = self.noise(seed, epoch, id, colour_noise);
             Draw {
-                top: philox::below(place[0], positions),
-                left: philox::below(place[1], positions),
+                top: first + philox::below(place[0], positions),
+                left: first + philox::below(place[1], positions),
                 flip: rule.flip && place[2] & 1 == 1,
                 scale,
                 shift,

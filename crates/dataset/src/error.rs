@@ -169,6 +169,14 @@ pub enum Error {
         /// The side that is asked for.
         expected: usize,
     },
+    /// CIFAR-10's files are not what they should be.
+    #[error("{}: {problem}; the files are those of cifar-10-binary.tar.gz", .path.display())]
+    Cifar {
+        /// The file or the folder.
+        path: PathBuf,
+        /// What was found, and what was expected.
+        problem: String,
+    },
     /// A preparation was stopped before its end.
     #[error("{} is prepared in part only; run the same alexnet prepare again, it goes on", .dir.display())]
     Unfinished {

@@ -11,8 +11,8 @@
 //!    ([`idct`]) into a plane of samples.
 //! 4. Rows are brought to full resolution by libjpeg's triangle filter and converted to RGB ([`colour`]).
 //!
-//! Loops are plain and are compiled for the processor's vectors by `pulp`, which chooses at run time. Pixels are
-//! within three levels of libjpeg's, 0.04 apart on average (100 ImageNet originals).
+//! Loops are plain and are compiled for the processor's vectors by `pulp`, which chooses at run time. Scaled to 256,
+//! pixels are within three levels of what Pillow makes, 0.19 apart on average (100 ImageNet originals).
 
 mod colour;
 mod header;

@@ -2,8 +2,9 @@
 //!
 //! In reading order:
 //! - [`Dataset`]: two splits of labelled images and the names of the classes. [`Dataset::folder`]
-//!   finds them in a folder, [`Dataset::packed`] in shards that [`prepare()`] wrote, [`Dataset::open`]
-//!   in either; [`Dataset::demo`] has 10,000 in the binary; [`Dataset::sources`] reads the tars of ILSVRC.
+//!   finds them in a folder, [`Dataset::packed`] in shards that [`prepare()`] wrote, [`Dataset::cifar`] in CIFAR-10's
+//!   files, [`Dataset::open`] in any of them; [`Dataset::demo`] has 10,000 in the binary; [`Dataset::sources`] reads
+//!   the tars of ILSVRC.
 //! - [`Images`]: one split, read by index. [`load_image`] reads one file the same way.
 //! - [`Statistics`]: the mean image and the colour covariance of the training images.
 //! - [`permutation`]: the order of an epoch.
@@ -18,6 +19,7 @@
 
 mod archive;
 mod atomic;
+mod cifar;
 mod decode;
 mod demo;
 mod error;
@@ -106,17 +108,19 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens `data`, to be read as `side x side`: a packed set, a folder of images, a folder of other
+    /// Opens `data`, to be read as `side x side`: a packed set, CIFAR-10, a folder of images, a folder of other
     /// WebDataset shards, or a text file that lists such shards, one path on a line.
     ///
     /// # Errors
-    /// Those of [`Dataset::packed`] or [`Dataset::folder`], or if a shard cannot be read.
+    /// Those of [`Dataset::packed`], [`Dataset::cifar`] or [`Dataset::folder`], or if a shard cannot be read.
     ///
     /// # Panics
     /// If `side` is zero.
     pub fn open(data: &Path, side: usize) -> Result<Dataset, Error> {
         if packed::is_packed(data) {
             Dataset::packed(data, side)
+        } else if cifar::is_cifar(data) {
+            Dataset::cifar(data, side)
         } else if data.is_file() {
             source::shards::open(&source::shards::in_list(data)?, side)
         } else if data.is_dir() && source::shards::is_folder(data)? {
@@ -124,6 +128,14 @@ impl Dataset {
         } else {
             Dataset::folder(data, side)
         }
+    }
+
+    /// The one side that the images in `data` have; none where images of any size are scaled.
+    ///
+    /// # Errors
+    /// If `data` holds a packed set that is not finished or whose description is damaged.
+    pub fn stored_side(data: &Path) -> Result<Option<usize>, Error> {
+        if cifar::is_cifar(data) { Ok(Some(cifar::SIDE)) } else { Dataset::packed_side(data) }
     }
 }
 

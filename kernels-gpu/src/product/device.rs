@@ -1,7 +1,9 @@
 //! The block and the thread of a product.
 
+use core::marker::PhantomData;
+
 use super::copy::Copy;
-use super::layout::Layout;
+use super::layout::{Layout, TermsFirst};
 use super::{LEFT_BYTES, Places, Product, STAGES, TILE_K, TILE_M, stage_bytes};
 use crate::arch::{F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, thread, wait_for_copies};
 use crate::geometry::ceil_div;
@@ -13,6 +15,7 @@ const LANES_N: u32 = 8;
 
 /// The row and the column of this thread among the threads of a tile. Neighbours share their columns and their
 /// neighbours again their rows, so that half a warp's reads of 16 bytes each are served at once.
+#[inline(always)]
 fn lanes() -> (u32, u32) {
     (thread() / 32 * 4 + thread() / 16 % 2 * 2 + thread() % 2, thread() / 2 % 8)
 }
@@ -58,6 +61,7 @@ struct Steps<'a> {
     matrices: &'a Matrices,
     problem: u32,
     source: u32,
+    /// The operands of the source.
     left: *const f32,
     right: *const f32,
     k: u32,
@@ -65,7 +69,16 @@ struct Steps<'a> {
     end: u32,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    /// Those of the terms `first..end` of each source from `source` on.
+    #[inline(always)]
+    fn new(matrices: &'a Matrices, problem: u32, source: u32, first: u32, end: u32) -> Steps<'a> {
+        let (left, right) = (matrices.left, matrices.right);
+        let mut steps = Steps { matrices, problem, source, left, right, k: first, first, end };
+        steps.enter(source);
+        steps
+    }
+
     /// Goes to the first term of the part in a source.
     #[inline(always)]
     fn enter(&mut self, source: u32) {
@@ -94,27 +107,30 @@ impl Steps<'_> {
     }
 }
 
-/// The thread's sums of a part: of 8 rows and `OWN` columns.
+/// The thread's sums of a part: of 8 rows, which lie as `L` says, and `OWN` columns.
+pub struct Sums<L, const OWN: usize> {
+    sums: [[f32; OWN]; 8],
+    layout: PhantomData<L>,
+}
+
+/// The thread's sums of a part.
 ///
 /// # Safety
 /// The kernel's contract: all threads of the block reach it, with the whole pool, and what the copies want is
 /// inside of the operands.
 #[inline(always)]
-pub unsafe fn multiply<L: Copy, R: Copy, const OWN: usize>(
+pub unsafe fn multiply<L: Copy, const OWN: usize>(
     block: Block,
     product: Product,
     matrices: &Matrices,
     left: &L,
-    right: &R,
-) -> [[f32; OWN]; 8] {
+    right: &impl Copy<Layout = TermsFirst>,
+) -> Sums<L::Layout, OWN> {
     let stage_bytes = const { stage_bytes(LANES_N * OWN as u32) };
     let (source, first) = product.part(block.part);
     let end = if first + product.slice < product.k { first + product.slice } else { product.k };
     let n_steps = ceil_div(end - first, TILE_K) * product.joined;
-    let (from_left, from_right) = (matrices.left, matrices.right);
-    let mut steps =
-        Steps { matrices, problem: block.problem, source, left: from_left, right: from_right, k: first, first, end };
-    steps.enter(source);
+    let mut steps = Steps::new(matrices, block.problem, source, first, end);
     let pool = shared_base();
 
     // 1. The first copies.
@@ -129,7 +145,7 @@ pub unsafe fn multiply<L: Copy, R: Copy, const OWN: usize>(
     }
 
     // 2. Multiply one stage while the next ones are copied.
-    let mut sums = [[0.0; OWN]; 8];
+    let mut sums = Sums { sums: [[0.0; OWN]; 8], layout: PhantomData };
     let (mut read, mut write) = (0, (STAGES - 1) * stage_bytes);
     let mut step = 0;
     while step < n_steps {
@@ -142,7 +158,7 @@ pub unsafe fn multiply<L: Copy, R: Copy, const OWN: usize>(
                 steps.start(left, right, pool + write);
             }
             commit_copies();
-            multiply_stage::<L::Layout, R::Layout, OWN>(&mut sums, pool + read);
+            sums.add_stage(pool + read);
         }
         read = if read == (STAGES - 1) * stage_bytes { 0 } else { read + stage_bytes };
         write = if write == (STAGES - 1) * stage_bytes { 0 } else { write + stage_bytes };
@@ -151,80 +167,75 @@ pub unsafe fn multiply<L: Copy, R: Copy, const OWN: usize>(
     sums
 }
 
-/// Adds the products of a stage, in ascending order of the terms.
-///
-/// # Safety
-/// The stage is written, and a barrier lies between.
-#[inline(always)]
-unsafe fn multiply_stage<L: Layout, R: Layout, const OWN: usize>(sums: &mut [[f32; OWN]; 8], stage: u32) {
-    let (lane_m, lane_n) = lanes();
-    let left = L::place::<LANES_M, 8>(stage, lane_m);
-    let right = R::place::<LANES_N, OWN>(stage + LEFT_BYTES, lane_n);
-    unroll!(G in 4 {
-        if (G as u32) < TILE_K / 4 {
+impl<L: Layout, const OWN: usize> Sums<L, OWN> {
+    /// Adds the products of a stage, in ascending order of the terms.
+    ///
+    /// # Safety
+    /// The stage is written, and a barrier lies between.
+    #[inline(always)]
+    unsafe fn add_stage(&mut self, stage: u32) {
+        let (lane_m, lane_n) = lanes();
+        let left = L::place::<LANES_M, 8>(stage, lane_m);
+        let right = TermsFirst::place::<LANES_N, OWN>(stage + LEFT_BYTES, lane_n);
+        unroll!(G in 4 {
             // SAFETY: the caller's contract.
-            let (a, b) = unsafe {
-                (L::read::<LANES_M, 8>(left, G as u32), R::read::<LANES_N, OWN>(right, G as u32))
-            };
+            let a = unsafe { L::read::<LANES_M, 8>(left, G as u32) };
+            // SAFETY: the same.
+            let b = unsafe { TermsFirst::read::<LANES_N, OWN>(right, G as u32) };
             unroll!(K in 4 {
                 unroll!(J in 8 {
                     if J < OWN {
                         unroll!(S in 8 {
-                            // To and fro, so that each multiply-add shares a factor with the one before: three new
-                            // registers cannot be read in one cycle.
+                            // To and fro, so that each multiply-add shares a factor with the one before: a card is
+                            // slower where all three operands are read anew.
                             const I: usize = if J % 2 == 0 { S } else { 7 - S };
-                            sums[I][J] = fma(a[K][I], b[K][J], sums[I][J]);
+                            self.sums[I][J] = fma(a[K][I], b[K][J], self.sums[I][J]);
                         });
                     }
                 });
             });
-        }
-    });
-}
-
-/// Writes the elements that are inside of `out`, each changed by `finish`, which also gets its column.
-///
-/// # Safety
-/// `out` points to the part's `m * n` floats, and its region is aligned to 16 bytes; `at` is its place there.
-#[inline(always)]
-pub unsafe fn store<L: Copy, R: Copy, const OWN: usize>(
-    _: &L,
-    _: &R,
-    sums: &[[f32; OWN]; 8],
-    block: Block,
-    product: Product,
-    out: *mut f32,
-    at: u32,
-    finish: impl Fn(f32, u32) -> f32,
-) {
-    let Product { m, n, .. } = product;
-    let at = at as usize + block.part as usize * (m as usize * n as usize);
-    let by_four = R::Layout::NEIGHBOURS && (at as u32 | n) % 4 == 0;
-    let (lane_m, lane_n) = lanes();
-    unroll!(I in 8 {
-        let row = block.row + L::Layout::row::<LANES_M, 8>(lane_m, I as u32);
-        unroll!(H in 2 {
-            if 4 * H < OWN {
-                let column = |j: usize| block.column + R::Layout::row::<LANES_N, OWN>(lane_n, j as u32);
-                // SAFETY: the row is inside, and so are the columns that are written; four of them are aligned
-                // where the place and every row are multiples of four.
-                unsafe {
-                    let to = out.add(at + row as usize * n as usize);
-                    let value = |j: usize| finish(sums[I][j], column(j));
-                    if 4 * H + 4 <= OWN && by_four {
-                        if row < m && column(4 * H) < n {
-                            F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3))
-                                .store(to.add(column(4 * H) as usize));
-                        }
-                    } else {
-                        unroll!(J in 4 {
-                            if 4 * H + J < OWN && row < m && column(4 * H + J) < n {
-                                *to.add(column(4 * H + J) as usize) = value(4 * H + J);
-                            }
-                        });
-                    }
-                }
-            }
         });
-    });
+    }
+
+    /// Writes the elements that are inside of `out`, each changed by `finish`, which also gets its column.
+    ///
+    /// # Safety
+    /// `out` points to the part's `m * n` floats, and its region is aligned to 16 bytes; `at` is its place there.
+    #[inline(always)]
+    pub unsafe fn store(
+        &self,
+        block: Block,
+        product: Product,
+        out: *mut f32,
+        at: u32,
+        finish: impl Fn(f32, u32) -> f32,
+    ) {
+        let Product { m, n, .. } = product;
+        let at = at as usize + block.part as usize * (m as usize * n as usize);
+        let by_four = (at as u32 | n) % 4 == 0;
+        let (lane_m, lane_n) = lanes();
+        let column = |own: usize| block.column + TermsFirst::row::<LANES_N, OWN>(lane_n, own as u32);
+        unroll!(I in 8 {
+            let row = block.row + L::row::<LANES_M, 8>(lane_m, I as u32);
+            let value = |own: usize| finish(self.sums[I][own], column(own));
+            let to = |own: usize| out.wrapping_add(at + row as usize * n as usize + column(own) as usize);
+            unroll!(H in 2 {
+                if by_four && 4 * H + 4 <= OWN {
+                    if row < m && column(4 * H) < n {
+                        let four = F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3));
+                        // SAFETY: the row is inside, and so are four columns; they are aligned, because the place and
+                        // every row are multiples of four.
+                        unsafe { four.store(to(4 * H)) };
+                    }
+                } else {
+                    unroll!(J in 4 {
+                        if 4 * H + J < OWN && row < m && column(4 * H + J) < n {
+                            // SAFETY: row and column are inside.
+                            unsafe { *to(4 * H + J) = value(4 * H + J) };
+                        }
+                    });
+                }
+            });
+        });
+    }
 }

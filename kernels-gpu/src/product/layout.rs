@@ -3,10 +3,9 @@
 use super::TILE_K;
 use crate::arch::{F32x4, opaque, shared_load2, shared_load4};
 
-/// A layout of a tile of `LANES * OWN` rows, which `LANES` threads share: of each it reads `OWN` (6 or 8) rows.
+/// A layout of a tile of `LANES * OWN` rows of the left operand, or columns of the right one, of which each of `LANES`
+/// threads multiplies `OWN`: 6 or 8.
 pub trait Layout {
-    /// Whether a thread's first four rows are neighbours, and its last four.
-    const NEIGHBOURS: bool;
     /// Addresses that a thread reads from.
     type Place: Copy;
 
@@ -44,7 +43,6 @@ impl TermsLast {
 }
 
 impl Layout for TermsFirst {
-    const NEIGHBOURS: bool = true;
     /// Of the first four rows, and of the rest.
     type Place = [u32; 2];
 
@@ -81,7 +79,6 @@ impl Layout for TermsFirst {
 }
 
 impl Layout for TermsLast {
-    const NEIGHBOURS: bool = false;
     type Place = u32;
 
     #[inline(always)]

@@ -328,6 +328,14 @@ impl Checkpoint {
         Ok(Checkpoint { path: path.to_owned(), state, net, statistics, contents })
     }
 
+    /// The checksum of the file: two models with one checksum are the same.
+    ///
+    /// # Errors
+    /// Never after [`Checkpoint::read`], which has verified it.
+    pub fn checksum(&self) -> Result<&str> {
+        Ok(self.contents.text(file::CHECKSUM)?)
+    }
+
     /// The numbers of a parameter of the net.
     ///
     /// # Errors

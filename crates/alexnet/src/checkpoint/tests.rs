@@ -4,7 +4,7 @@ use convnet::cpu::Cpu;
 use std::fs;
 
 use super::*;
-use crate::nets;
+use crate::{fuzz, nets};
 
 fn state() -> State {
     let (net, _) = nets::source("mini").unwrap();
@@ -191,6 +191,45 @@ fn a_damaged_checkpoint_names_a_good_one() {
     fs::remove_file(&good).unwrap();
     let error = format!("{:#}", Checkpoint::read(&last).unwrap_err());
     assert!(error.contains("no complete checkpoint"), "{error}");
+}
+
+#[test]
+fn damage_that_the_checksum_does_not_tell_is_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    save(&path, &state(), &statistics(), &network(1)).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let header_len = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let (header, data) = (&whole[8..8 + header_len], &whole[8 + header_len..]);
+    fuzz::repeat("checkpoints", 60, |random| {
+        let mut text = String::from_utf8(header.to_vec()).unwrap();
+        match random.below(3) {
+            0 => fuzz::replace_odd(&mut text, random),
+            1 => {
+                let mut bytes = text.into_bytes();
+                fuzz::damage(&mut bytes, random);
+                text = String::from_utf8_lossy(&bytes).into_owned();
+            }
+            _ => {
+                // The net is a text within the text.
+                let (mut net, escaped) = (state().net, |net: &str| serde_json::to_string(net).unwrap());
+                let before = escaped(&net);
+                fuzz::damage_text(&mut net, random);
+                text = text.replacen(&before, &escaped(&net), 1);
+            }
+        }
+        let mut file = [&(text.len() as u64).to_le_bytes(), text.as_bytes(), data].concat();
+        file::seal(&mut file);
+        fs::write(&path, &file).unwrap();
+        // A name or a rate may change without anybody noticing; the numbers must fit or be refused.
+        if let Ok(checkpoint) = Checkpoint::read_alone(&path)
+            && checkpoint.net.parameters() < 1 << 22
+        {
+            let batch = checkpoint.state.settings.batch.min(4);
+            let mut network = Network::for_training(&checkpoint.net, batch, Cpu::new(1).unwrap()).unwrap();
+            let _ = checkpoint.restore(&mut network, true);
+        }
+    });
 }
 
 #[test]

@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 use dataset::Loader;
 
 use super::{check_classes, model, open_data};
+use crate::checkpoint::Checkpoint;
 use crate::cli::{FeaturesArgs, ModelArgs, SplitName};
 use crate::console::{Progress, bytes, say, thousands};
 use crate::device::{self, AHEAD};
-use crate::features::{Row, Writer};
+use crate::features::{Origin, Row, Writer};
 use crate::inside::{extract, last_hidden};
 use crate::skips::Skips;
 
@@ -34,6 +35,7 @@ pub fn run(args: &FeaturesArgs) -> Result<()> {
     let mut loader = Loader::start(Arc::clone(images), data.side, order, batch, threads, AHEAD);
     let mut skips = Skips::new(split, images.len());
     let progress = Progress::start("features", images.len());
+    let origin = origin(checkpoint, &layer)?;
     let (mut writer, mut values, mut done) = (None, 0, 0);
     while let Some(batch) = loader.next() {
         skips.add(&batch.skipped)?;
@@ -43,7 +45,7 @@ pub fn run(args: &FeaturesArgs) -> Result<()> {
             values = rows[0].len();
             let writer = match &mut writer {
                 Some(writer) => writer,
-                None => writer.insert(Writer::create(&args.out, values)?),
+                None => writer.insert(Writer::create(&args.out, &origin, values)?),
             };
             for ((&id, &label), values) in batch.ids.iter().zip(&batch.labels).zip(&rows) {
                 let class = data.classes[label as usize].clone();
@@ -59,4 +61,10 @@ pub fn run(args: &FeaturesArgs) -> Result<()> {
     let (out, rows) = (args.out.display(), thousands(rows));
     say(format_args!("{out} ({}): layer {layer} of {rows} {split} images, {values} values each", bytes(size)));
     Ok(())
+}
+
+/// What the values that `layer` gives are of.
+pub(super) fn origin(checkpoint: &Checkpoint, layer: &str) -> Result<Origin> {
+    let (layer, net) = (layer.to_string(), checkpoint.net.name.clone());
+    Ok(Origin { layer, net, model: checkpoint.checksum()?.to_string() })
 }

@@ -1,9 +1,11 @@
 //! The commands of the program.
 
 pub mod bench;
+pub mod completions;
 pub mod data;
 pub mod ensemble;
 pub mod eval;
+pub mod experiment;
 pub mod export;
 pub mod features;
 pub mod import;
@@ -46,6 +48,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => data::run(args).map(|()| ExitCode::SUCCESS),
         Command::Prepare(args) => prepare::run(args),
+        Command::Experiment(args) => experiment::run(args),
+        Command::Completions(args) => completions::run(args).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -65,9 +69,9 @@ fn open_data(folder: Option<&Path>, side: usize, net: &str) -> Result<Dataset> {
     Ok(Dataset::open(folder, side)?)
 }
 
-/// The side at which the images of `folder` are looked at without a net: a packed set's own, else the paper's 256.
+/// The side at which the images of `folder` are looked at without a net: the one they have, else the paper's 256.
 fn natural_side(folder: &Path) -> Result<usize> {
-    Ok(Dataset::packed_side(folder)?.unwrap_or(256))
+    Ok(Dataset::stored_side(folder)?.unwrap_or(256))
 }
 
 /// Checks that a data set has the classes of a checkpoint.

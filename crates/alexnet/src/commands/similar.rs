@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
+use super::features::origin;
 use super::{check_classes, model, open_data};
 use crate::cli::{ModelArgs, SimilarArgs};
 use crate::console::{say, thousands};
@@ -30,6 +31,19 @@ pub fn run(args: &SimilarArgs) -> Result<()> {
     check_classes(&data, &checkpoint.state.classes, &checkpoint.path)?;
     let layer = last_hidden(&checkpoint.net)?;
     let mut features = Features::open(&args.features)?;
+    let (of, expected) = (&features.origin, origin(checkpoint, &layer)?);
+    if *of != expected {
+        bail!(
+            "{} is of layer {}, net {}, model {}; expected layer {}, net {}, model {}; make it with `features`",
+            args.features.display(),
+            of.layer,
+            of.net,
+            of.model,
+            expected.layer,
+            expected.net,
+            expected.model
+        );
+    }
     let known = |id: usize, name: &str| id < data.train.len() && data.train.name(id) == name;
     if let Some(row) = features.rows.iter().find(|row| !known(row.id as usize, &row.image)) {
         let (file, name) = (args.features.display(), &data.name);
@@ -44,7 +58,7 @@ pub fn run(args: &SimilarArgs) -> Result<()> {
     }
     if queries[0].len() != features.values {
         let (file, has, expected) = (args.features.display(), features.values, queries[0].len());
-        bail!("{file} has {has} values for each image, layer {layer} has {expected}; make it with `features`");
+        bail!("{file} has {has} values for each image, layer {layer} has {expected}; it is damaged");
     }
     let start = Instant::now();
     let found = features.nearest(&queries, NEIGHBOURS)?;

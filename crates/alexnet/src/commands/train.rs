@@ -12,7 +12,7 @@ use convnet::run::Network;
 use dataset::{Dataset, Statistics};
 use serde_json::json;
 
-use crate::checkpoint::{self, Checkpoint, State};
+use crate::checkpoint::{self, Checkpoint, EpochRecord, State};
 use crate::cli::TrainArgs;
 use crate::console::{self, Progress, percent, quoted, say, thousands};
 use crate::interrupt::{self, Interrupt};
@@ -26,11 +26,26 @@ use crate::{describe, device, environment, inside};
 /// # Errors
 /// When the run cannot begin, or does not come to a good end.
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let start = match &args.resume {
-        Some(path) => resume::prepare(args, path)?,
-        None => begin::prepare(args)?,
-    };
-    start.run(args)
+    let mut start = Start::prepare(args)?;
+    let interrupt = Interrupt::install()?;
+    let trained = start.train(args, None, &interrupt)?;
+    match &trained {
+        Some(trained) => conclude(&start, trained),
+        None => say("stopped before the first step; nothing was kept"),
+    }
+    let stopped = trained.is_none_or(|trained| trained.ending == Ending::Interrupt);
+    Ok(if stopped { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// A run as a part of something larger; it ends when its training error is as low as `goal`, too. Its epochs; none
+/// when somebody asked to stop.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn part(args: &TrainArgs, goal: Option<f64>, interrupt: &Interrupt) -> Result<Option<Vec<EpochRecord>>> {
+    let mut start = Start::prepare(args)?;
+    let trained = start.train(args, goal, interrupt)?;
+    Ok(trained.filter(|trained| trained.ending != Ending::Interrupt).map(|_| start.state.history))
 }
 
 /// A run before its first step.
@@ -43,24 +58,26 @@ struct Start {
     folder: RunFolder,
 }
 
+/// What training came to.
+struct Trained {
+    ending: Ending,
+    /// What [`Run::colours`] gives.
+    colours: Option<Vec<f64>>,
+}
+
 /// A network with the statistics of its images, and images that could not be read.
 type Prepared = (Network<Box<dyn Device>>, Statistics, Skips);
 
 impl Start {
-    fn run(mut self, args: &TrainArgs) -> Result<ExitCode> {
-        let interrupt = Interrupt::install()?;
-        match self.prepare(args, &interrupt) {
-            Ok(Some((network, statistics, skips))) => self.train(args, &interrupt, network, &statistics, skips),
-            Ok(None) => {
-                say("stopped before the first step; nothing was kept");
-                Ok(ExitCode::from(interrupt::EXIT_CODE))
-            }
-            Err(error) => Err(error),
+    fn prepare(args: &TrainArgs) -> Result<Start> {
+        match &args.resume {
+            Some(path) => resume::prepare(args, path),
+            None => begin::prepare(args),
         }
     }
 
     /// Makes the network and the statistics; none when somebody asked to stop.
-    fn prepare(&mut self, args: &TrainArgs, interrupt: &Interrupt) -> Result<Option<Prepared>> {
+    fn make(&mut self, args: &TrainArgs, interrupt: &Interrupt) -> Result<Option<Prepared>> {
         let (device, device_words) = device::open(&args.device, self.state.settings.precision)?;
         self.introduce(&device_words);
         let settings = &self.state.settings;
@@ -133,41 +150,23 @@ impl Start {
         }));
     }
 
-    fn train(
-        self,
-        args: &TrainArgs,
-        interrupt: &Interrupt,
-        network: Network<Box<dyn Device>>,
-        statistics: &Statistics,
-        skips: Skips,
-    ) -> Result<ExitCode> {
-        let Start { net, data, state, mut folder, .. } = self;
+    /// Trains until there is a reason to stop; none when somebody asked to before the first step.
+    fn train(&mut self, args: &TrainArgs, goal: Option<f64>, interrupt: &Interrupt) -> Result<Option<Trained>> {
+        let Some((network, statistics, skips)) = self.make(args, interrupt)? else { return Ok(None) };
+        let Start { net, data, state, folder, .. } = self;
         let options = Options {
             loader_threads: device::loader_threads(&args.device),
             max_steps: args.max_steps,
             save_every: args.save_every,
+            goal,
         };
-        let parts = Parts {
-            net: &net,
-            data: &data,
-            statistics,
-            network,
-            state,
-            skips,
-            folder: &mut folder,
-            options,
-            interrupt,
-        };
+        let (statistics, begin) = (&statistics, state.clone());
+        let parts = Parts { net, data, statistics, network, state: begin, skips, folder, options, interrupt };
         let mut run = Run::new(parts)?;
         let ending = run.train()?;
         let colours = run.colours()?;
-        let state = run.state().clone();
-        drop(run);
-        conclude(&state, &data, &folder, ending, colours.as_deref());
-        Ok(match ending {
-            Ending::Interrupt => ExitCode::from(interrupt::EXIT_CODE),
-            _ => ExitCode::SUCCESS,
-        })
+        *state = run.state().clone();
+        Ok(Some(Trained { ending, colours }))
     }
 }
 
@@ -197,13 +196,15 @@ fn statistics(
 }
 
 /// Says how the run ended and what can be done next.
-fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending, colours: Option<&[f64]>) {
+fn conclude(start: &Start, trained: &Trained) {
+    let Start { state, data, folder, .. } = start;
+    let Trained { ending, colours } = trained;
     let run = quoted(folder.path());
     let program = console::program();
     let position = &state.position;
     let steps = thousands(position.steps);
     match ending {
-        Ending::Epochs => say(format_args!("done: {} epochs, {steps} steps", position.epoch)),
+        Ending::Epochs | Ending::Goal => say(format_args!("done: {} epochs, {steps} steps", position.epoch)),
         Ending::Plateau => say(format_args!(
             "done after {} epochs, {steps} steps: the error stopped improving at the lowest rate",
             position.epoch

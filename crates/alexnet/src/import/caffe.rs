@@ -195,6 +195,12 @@ pub(super) mod tests {
         NetParameter { layers: Vec::new(), layer }.encode_to_vec()
     }
 
+    /// A mean image of 2 by 2 pixels.
+    pub(crate) fn mean() -> Vec<u8> {
+        let data: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        BlobProto { num: 1, channels: 3, height: 2, width: 2, data, shape: None }.encode_to_vec()
+    }
+
     #[test]
     fn channels_are_turned_and_the_order_of_the_layers_tells_the_net() {
         let found = found(&sample()).unwrap();
@@ -232,9 +238,7 @@ pub(super) mod tests {
     fn a_mean_image_becomes_red_green_blue() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mean.binaryproto");
-        let data: Vec<f32> = (0..12).map(|i| i as f32).collect();
-        let blob = BlobProto { num: 1, channels: 3, height: 2, width: 2, data, shape: None };
-        fs::write(&path, blob.encode_to_vec()).unwrap();
+        fs::write(&path, mean()).unwrap();
         assert_eq!(read_mean(&path, 2).unwrap(), [8.0, 4.0, 0.0, 9.0, 5.0, 1.0, 10.0, 6.0, 2.0, 11.0, 7.0, 3.0]);
         assert!(read_mean(&path, 3).unwrap_err().to_string().contains("expected a mean image [3, 3, 3]"));
     }

@@ -3,6 +3,7 @@
 use std::io::{Cursor, Write};
 
 use super::*;
+use crate::fuzz;
 
 /// A pickle of `{"features.0.weight": tensor}` as PyTorch writes it, with a storage of six floats.
 fn pickle() -> Vec<u8> {
@@ -56,44 +57,36 @@ fn every_error_says_what_is_wrong() {
     assert!(error(&caffe::tests::sample()).contains("conv1.weight is [2, 3, 1, 2] with 12 numbers, expected [96, 3"));
 }
 
-/// A generator that is the same everywhere (Steele, Lea, Flood: SplitMix64).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Reads damaged files for `ALEXNET_FUZZ_SECONDS`, by default a moment: each must end with an error, none with a panic.
 #[test]
 fn damaged_files_are_errors() {
-    let seconds = std::env::var("ALEXNET_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0.3);
     let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, 2], &[0; 8]).unwrap();
     let table = safetensors::serialize([("features.0.weight", tensor)], None).unwrap();
     let files = [caffe::tests::sample(), archive(&pickle()), pickle(), table];
-    let start = std::time::Instant::now();
-    let (mut state, mut count) = (1, 0_u64);
-    while start.elapsed().as_secs_f64() < seconds || count < 2000 {
-        let which = next(&mut state) as usize % files.len();
+    fuzz::repeat("networks of other programs", 2000, |random| {
+        let which = random.below(files.len());
         let mut bytes = files[which].clone();
-        for _ in 0..=next(&mut state) % 4 {
-            let (value, kind) = (next(&mut state), next(&mut state) % 4);
-            let place = next(&mut state) as usize % bytes.len().max(1);
-            match kind {
-                _ if bytes.is_empty() => {}
-                0 => bytes.truncate(place),
-                1 => bytes.insert(place, value as u8),
-                2 => bytes[place] ^= 1 << (value % 8),
-                _ => bytes[place] = value as u8,
-            }
-        }
-        count += 1;
+        fuzz::damage(&mut bytes, random);
         // The third file is the pickle alone, so that the archive's checksums do not keep changes from it.
         let error = match which {
             2 => pickle::read(&archive(&bytes), &torchvision::names()).map(drop),
             _ => decode(&bytes).map(drop),
         };
         assert!(error.is_err(), "{which}: {bytes:?}");
-    }
+    });
+}
+
+#[test]
+fn a_damaged_mean_image_is_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mean.binaryproto");
+    let whole = caffe::tests::mean();
+    fuzz::repeat("mean images", 200, |random| {
+        let mut bytes = whole.clone();
+        fuzz::damage(&mut bytes, random);
+        fs::write(&path, &bytes).unwrap();
+        // A changed number may be a mean, too.
+        if let Ok(mean) = read_mean(&path, 2) {
+            assert_eq!(mean.len(), 12);
+        }
+    });
 }

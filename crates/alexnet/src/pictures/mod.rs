@@ -1,5 +1,5 @@
 //! Pictures, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`], [`confusion()`],
-//! [`sheet()`] and [`neighbours()`].
+//! [`sheet()`] and [`neighbours()`]; of several runs [`comparison()`].
 //!
 //! Each function writes one file, PNG or SVG as its name says, about 1600 pixels wide, on white.
 //! Both come from the same list of shapes.
@@ -10,6 +10,7 @@
 //! (the palette of Okabe and Ito), and no meaning rests on colour alone.
 
 mod axis;
+mod comparison;
 mod confusion;
 mod curves;
 mod drawing;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use image::Rgb;
 
+pub use comparison::{Arm, Level, comparison};
 pub use confusion::confusion;
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};

@@ -40,14 +40,14 @@ pub(crate) struct Events {
     folder: PathBuf,
     /// Made with the first numbers: a run that does not begin leaves none.
     file: Option<File>,
-    /// The step that the run begins or goes on at. What other files have after it does not count any more.
-    start: i64,
+    /// The first step of this process. What other files have from there on does not count any more.
+    first: i64,
 }
 
 impl Events {
     /// Of the run in `folder`.
     pub(crate) fn new(folder: &Path) -> Events {
-        Events { folder: folder.to_owned(), file: None, start: 0 }
+        Events { folder: folder.to_owned(), file: None, first: 1 }
     }
 
     /// Adds the numbers of a line of the log.
@@ -58,7 +58,7 @@ impl Events {
         let kind = line["kind"].as_str().unwrap_or_default();
         let step = line["steps"].as_i64().unwrap_or_default();
         if matches!(kind, "start" | "resume") {
-            self.start = step;
+            self.first = step + 1;
         }
         let scalars = SCALARS.iter().filter(|scalar| scalar.0 == kind);
         let value = |&(_, field, tag): &(&str, &str, &str)| {
@@ -85,7 +85,7 @@ impl Events {
                 let file = self.file.insert(file.with_context(|| format!("cannot write {}", path.display()))?);
                 let version = Event { file_version: Some("brain.Event:2".to_string()), ..Event::default() };
                 let session = Some(SessionLog { status: START });
-                let start = Event { step: self.start, session_log: session, ..Event::default() };
+                let start = Event { step: self.first, session_log: session, ..Event::default() };
                 file.write_all(&[record(&message(version)), record(&message(start))].concat())?;
                 file
             }
@@ -146,7 +146,7 @@ mod tests {
             rest = behind;
         }
         assert_eq!(read[0].file_version.as_deref(), Some("brain.Event:2"));
-        assert_eq!((read[1].step, read[1].session_log.clone()), (40, Some(SessionLog { status: START })));
+        assert_eq!((read[1].step, read[1].session_log.clone()), (41, Some(SessionLog { status: START })));
         let values = &read[2].summary.as_ref().unwrap().value;
         let named: Vec<_> = values.iter().map(|it| (it.tag.as_str(), it.simple_value)).collect();
         assert_eq!((read[2].step, named), (60, vec![("loss/step", Some(1.5)), ("rate/weights", Some(0.25))]));

@@ -49,6 +49,8 @@ pub struct Options {
     pub max_steps: Option<usize>,
     /// Steps between checkpoints within an epoch, besides those of every five minutes.
     pub save_every: Option<usize>,
+    /// The training error after whose epoch the run ends.
+    pub goal: Option<f64>,
 }
 
 /// Why a run ended.
@@ -58,11 +60,18 @@ pub enum Ending {
     Epochs,
     /// The plateau rule has nothing left to divide.
     Plateau,
+    /// The training error is as low as asked.
+    Goal,
     /// As many steps as asked are done.
     Steps,
     /// Somebody asked to stop.
     Interrupt,
 }
+
+/// The error of a run whose numbers are not finite.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Diverged(String);
 
 /// What a run is made of.
 pub struct Parts<'a, D> {
@@ -142,6 +151,10 @@ impl<'a, D: Device> Run<'a, D> {
             let state = &self.parts.state;
             if state.position.epoch >= state.settings.epochs {
                 break Ending::Epochs;
+            }
+            let error = state.history.last().map(|record| record.train_top1);
+            if error.zip(self.parts.options.goal).is_some_and(|(error, goal)| error <= goal) {
+                break Ending::Goal;
             }
             if self.schedule.over(&state.errors()) {
                 break Ending::Plateau;
@@ -258,11 +271,10 @@ impl<'a, D: Device> Run<'a, D> {
             true => format!("; {} is from before that", last.display()),
             false => String::new(),
         };
-        anyhow!(
-            "{what} not finite in epoch {}, step {}{place}. Train again with a lower rate, for example --lr {rate}{kept}",
-            epoch + 1,
-            step + 1,
-        )
+        let (epoch, step) = (epoch + 1, step + 1);
+        Error::new(Diverged(format!(
+            "{what} not finite in epoch {epoch}, step {step}{place}. Train again with a lower rate, for example --lr {rate}{kept}"
+        )))
     }
 
     /// Measures the validation images; none when somebody asked to stop.

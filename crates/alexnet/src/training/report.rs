@@ -118,6 +118,7 @@ pub(super) fn stop(ending: Ending, state: &State) -> Value {
     let reason = match ending {
         Ending::Epochs => "epochs",
         Ending::Plateau => "plateau",
+        Ending::Goal => "goal",
         Ending::Steps => "max-steps",
         Ending::Interrupt => "interrupt",
     };

@@ -16,9 +16,10 @@ const FORWARD: ProductKernels = ProductKernels { f32: &conv::FORWARD, bf16: &bf1
 const INPUT_GRAD: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD, bf16: &bf16::conv::INPUT_GRAD };
 const WEIGHT_GRAD: ProductKernels = ProductKernels { f32: &conv::WEIGHT_GRAD, bf16: &bf16::conv::WEIGHT_GRAD };
 
-/// Terms of a sum that are added in one part. Every sum of AlexNet's forward convolutions is one part; a weight gradient
-/// is cut into enough parts to fill a card.
-const SLICE: u32 = 2304;
+/// Terms of an f32 sum over channels that are added in one part: every such sum of AlexNet is one.
+const SLICE: u32 = 3200;
+/// Terms of an f32 sum over windows that are added in one part. There are so many that a weight gradient fills a card.
+const WINDOWS: u32 = 1536;
 
 /// A convolution as kernels take it.
 pub(super) struct Extents {
@@ -110,7 +111,7 @@ pub(super) fn input_grad(cuda: &mut Cuda, op: &ConvInputGrad, images: usize) -> 
 }
 
 pub(super) fn weight_grad(cuda: &mut Cuda, op: &ConvWeightGrad, images: usize) -> Result<(), Error> {
-    weight_grad_of(cuda, op, &Extents::new(ConvWeightGrad::NAME, op.shape, images, SLICE)?, ConvWeightGrad::NAME)
+    weight_grad_of(cuda, op, &Extents::new(ConvWeightGrad::NAME, op.shape, images, WINDOWS)?, ConvWeightGrad::NAME)
 }
 
 /// The forward pass, of an operation called `name`.

@@ -96,6 +96,8 @@ pub struct Cuda {
     inputs: StepMemory,
     /// For each [`Scratch`]; grows to the largest and stays.
     scratch: [Option<Buffer>; 2],
+    /// What is updated.
+    tables: update::Tables,
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
@@ -123,7 +125,20 @@ impl Cuda {
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
         let (step, scratch) = (Step::default(), [None, None]);
-        Ok(Cuda { exchanges, memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
+        let tables = update::Tables::default();
+        Ok(Cuda {
+            exchanges,
+            memory,
+            step,
+            inputs,
+            scratch,
+            tables,
+            functions,
+            _module: module,
+            graphs,
+            stream,
+            context,
+        })
     }
 
     /// The card's name.
@@ -181,6 +196,28 @@ impl Cuda {
         }
         op.check(images, &|region| self.memory.len(region))?;
         Ok(images)
+    }
+
+    /// Runs operations in order; updates that follow each other together.
+    fn run_all(&mut self, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+        let mut updates = Vec::new();
+        for op in operations {
+            if let Op::Update(update) = op {
+                updates.push(update);
+            } else {
+                self.update_all(&std::mem::take(&mut updates))?;
+                self.run(op)?;
+            }
+        }
+        self.update_all(&updates)
+    }
+
+    fn update_all(&mut self, ops: &[&Update]) -> Result<(), Error> {
+        for op in ops {
+            self.check(*op)?;
+            op.rate(&self.step)?;
+        }
+        update::update(self, ops)
     }
 
     /// Launches a kernel on the stream of the step.
@@ -349,9 +386,7 @@ impl Device for Cuda {
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
-        self.check(op)?;
-        op.rate(&self.step)?;
-        update::update(self, op)
+        self.update_all(&[op])
     }
 
     fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use convnet::cuda::{self, Cuda, Precision};
 use convnet::net::Net;
-use convnet::ops::{Device, Draw, Region, Step};
+use convnet::ops::{Device, Draw, Region, Step, Span};
 use convnet::philox::words;
 use convnet::plan::Parameter;
 use convnet::run::{Network, Outcome};
@@ -71,7 +71,7 @@ fn a_replay_with_another_batch_and_rate_gives_the_bits_of_calls() {
     for precision in [Precision::F32, Precision::Bf16] {
         let replayed = train(&net, precision, |_| {});
         // A device that reserves memory forgets its graphs, so every list runs as it is.
-        let called = train(&net, precision, |device| device.reserve(Region::Weights, 0).unwrap());
+        let called = train(&net, precision, |device| device.reserve(Span::new(Region::Weights, 0, 0)).unwrap());
         assert!(replayed == called, "{precision:?}: a step differs");
         let mut losses: Vec<f64> = called.iter().map(|(outcome, _)| outcome.loss).collect();
         losses.dedup();

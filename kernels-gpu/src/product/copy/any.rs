@@ -21,11 +21,10 @@ impl<const DILATED: bool> Pixels<DILATED> {
     #[inline(always)]
     pub fn new(windows: Windows, product: Product, row: u32) -> Self {
         let row = row + thread() / TILE_K;
-        // Unrolled, because an array that a loop writes lies in local memory.
-        let mut rows = [const { Window { base: 0, y: OUTSIDE, x: 0 } }; (TILE_M / ROWS) as usize];
-        unroll!(I in 16 { if let Some(window) = rows.get_mut(I) {
-            *window = Window::new::<DILATED>(&windows, product, row + ROWS * I as u32);
-        } });
+        let mut rows = [Window::NONE; (TILE_M / ROWS) as usize];
+        unroll!(I in 16 {
+            rows[I] = Window::new::<DILATED>(&windows, product, row + ROWS * I as u32);
+        });
         Pixels { windows, k: product.k, rows }
     }
 }
@@ -41,7 +40,8 @@ impl<const DILATED: bool> Copy for Pixels<DILATED> {
         let (tap_y, tap_x) = self.windows.by_size.divide(tap);
         let to = to + thread() / TILE_K * TermsLast::PITCH + thread() % TILE_K * 4;
         let ahead = (tap_y * width + tap_x) * channels + channel;
-        unroll!(I in 16 { if let Some(row) = self.rows.get(I) {
+        unroll!(I in 16 {
+            let row = self.rows[I];
             let (y, x) = (row.y.wrapping_add(tap_y), row.x.wrapping_add(tap_x));
             let (ahead, inside) = if DILATED {
                 let pixel = (y | x) & SIGN == 0;
@@ -55,7 +55,7 @@ impl<const DILATED: bool> Copy for Pixels<DILATED> {
             // SAFETY: a pixel inside of the image, and a term inside of the filter; the place in the tile is this
             // thread's alone.
             unsafe { copy_float_async(to + ROWS * TermsLast::PITCH * I as u32, from, inside & (k < self.k)) };
-        } });
+        });
     }
 }
 
@@ -93,7 +93,7 @@ impl Copy for Taps {
         let (rest, mut column) = by_columns.divide(k);
         let (mut image, mut row) = by_rows.divide(rest);
         let to = to + thread() * 4;
-        unroll!(I in 16 { if (I as u32) < TILE_K {
+        unroll!(I in 16 {
             if I > 0 {
                 column += 1;
                 if column == by_columns.divisor() {
@@ -107,11 +107,11 @@ impl Copy for Taps {
             }
             let (y, x) = (self.y.wrapping_add(row * stride), self.x.wrapping_add(column * stride));
             let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
-            let offset = pixel.wrapping_mul(channels).wrapping_add(self.channel);
+            let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
             let inside = (k + (I as u32) < self.k) & (y < height) & (x < width);
             // SAFETY: a pixel inside of an image of the batch; the place in the tile is this thread's alone.
-            unsafe { copy_float_async(to + TermsFirst::pitch(TILE_M) * I as u32, from.wrapping_add(offset as usize), inside) };
-        } });
+            unsafe { copy_float_async(to + TermsFirst::pitch(TILE_M) * I as u32, from, inside) };
+        });
     }
 }
 
@@ -136,20 +136,17 @@ impl<const N: u32> Copy for Rows<N> {
     #[inline(always)]
     unsafe fn start(&self, from: *const f32, to: u32, k: u32) {
         unroll!(T in 2 {
-            if (T as u32) < TILE_K / 8 {
-                let k = k + thread() / 16 + 8 * T as u32;
-                let from = from.wrapping_add(k.wrapping_mul(self.n).wrapping_add(self.column) as usize);
-                let to = to + (thread() / 16 + 8 * T as u32) * TermsFirst::pitch(N) + thread() % 16 * 4;
-                unroll!(I in 4 {
-                    let own = 16 * I as u32;
-                    if own < N {
-                        let inside = (k < self.k) & (self.column + own < self.n);
-                        // SAFETY: inside of the matrix where it is wanted; the place in the tile is this thread's
-                        // alone.
-                        unsafe { copy_float_async(to + own * 4, from.wrapping_add(own as usize), inside) };
-                    }
-                });
-            }
+            let term = thread() / 16 + 8 * T as u32;
+            let from = from.wrapping_add((k + term).wrapping_mul(self.n).wrapping_add(self.column) as usize);
+            let to = to + term * TermsFirst::pitch(N) + thread() % 16 * 4;
+            unroll!(I in 4 {
+                let own = 16 * I as u32;
+                if own < N {
+                    let inside = (k + term < self.k) & (self.column + own < self.n);
+                    // SAFETY: inside of the matrix where it is wanted; the place in the tile is this thread's alone.
+                    unsafe { copy_float_async(to + own * 4, from.wrapping_add(own as usize), inside) };
+                }
+            });
         });
     }
 }

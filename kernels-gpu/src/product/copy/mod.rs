@@ -86,6 +86,9 @@ mod device {
     }
 
     impl Window {
+        /// Outside of every image.
+        pub(super) const NONE: Window = Window { base: 0, y: OUTSIDE, x: 0 };
+
         /// The window of row `row` of the left operand.
         #[inline(always)]
         pub(super) fn new<const DILATED: bool>(windows: &Windows, product: Product, row: u32) -> Window {

@@ -22,7 +22,10 @@ impl Pixels {
     #[inline(always)]
     pub fn new(windows: Windows, product: Product, row: u32) -> Self {
         let row = row + thread() / PIECES;
-        let rows = core::array::from_fn(|i| Window::new::<false>(&windows, product, row + ROWS * i as u32));
+        let mut rows = [Window::NONE; (TILE_M / ROWS) as usize];
+        unroll!(I in 4 {
+            rows[I] = Window::new::<false>(&windows, product, row + ROWS * I as u32);
+        });
         Pixels { windows, k: product.k, rows }
     }
 }
@@ -39,13 +42,14 @@ impl Copy for Pixels {
         let tap_y = if k < self.k { tap_y } else { OUTSIDE };
         let ahead = (tap_y.wrapping_mul(width).wrapping_add(tap_x)).wrapping_mul(channels).wrapping_add(channel);
         let to = to + thread() / PIECES * TermsLast::PITCH + thread() % PIECES * 16;
-        for (i, row) in self.rows.iter().enumerate() {
+        unroll!(I in 4 {
+            let row = self.rows[I];
             let inside = (row.y.wrapping_add(tap_y) < height) & (row.x.wrapping_add(tap_x) < width);
             let from = from.wrapping_add(row.base.wrapping_add(ahead) as usize);
             // SAFETY: four channels of a pixel inside of the image, for a term inside of the filter; the place in the
             // tile is this thread's alone.
-            unsafe { copy_async(to + ROWS * TermsLast::PITCH * i as u32, from.cast(), inside) };
-        }
+            unsafe { copy_async(to + ROWS * TermsLast::PITCH * I as u32, from.cast(), inside) };
+        });
     }
 }
 
@@ -81,17 +85,16 @@ impl Copy for Taps {
         let term = thread() / (TILE_M / 4);
         let to = to + term * TermsFirst::pitch(TILE_M) + thread() % (TILE_M / 4) * 16;
         unroll!(I in 4 {
-            if (I as u32) < TILE_K / TERMS {
-                let k = k + term + TERMS * I as u32;
-                let (rest, column) = by_columns.divide(k);
-                let (image, row) = by_rows.divide(rest);
-                let (y, x) = (self.y.wrapping_add(row * stride), self.x.wrapping_add(column * stride));
-                let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
-                let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
-                // SAFETY: four channels of a pixel inside of an image of the batch; the place in the tile is this
-                // thread's alone.
-                unsafe { copy_async(to + TERMS * TermsFirst::pitch(TILE_M) * I as u32, from.cast(), (k < self.k) & (y < height) & (x < width)) };
-            }
+            let k = k + term + TERMS * I as u32;
+            let (rest, column) = by_columns.divide(k);
+            let (image, row) = by_rows.divide(rest);
+            let (y, x) = (self.y.wrapping_add(row * stride), self.x.wrapping_add(column * stride));
+            let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
+            let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
+            let inside = (k < self.k) & (y < height) & (x < width);
+            // SAFETY: four channels of a pixel inside of an image of the batch; the place in the tile is this thread's
+            // alone.
+            unsafe { copy_async(to + TERMS * TermsFirst::pitch(TILE_M) * I as u32, from.cast(), inside) };
         });
     }
 }
@@ -119,11 +122,12 @@ impl<const N: u32> Copy for Rows<N> {
         let (term, piece) = (thread() / 16, thread() % 16);
         let to = to + term * TermsFirst::pitch(N) + piece * 16;
         unroll!(I in 2 {
-            if (I as u32) < TILE_K / 8 && piece < N / 4 {
+            if piece < N / 4 {
                 let k = k + term + 8 * I as u32;
                 let from = from.wrapping_add(k.wrapping_mul(self.n).wrapping_add(self.column) as usize);
+                let inside = (k < self.k) & (self.column < self.n);
                 // SAFETY: inside of the matrix where it is wanted; the place in the tile is this thread's alone.
-                unsafe { copy_async(to + 8 * TermsFirst::pitch(N) * I as u32, from.cast(), (k < self.k) & (self.column < self.n)) };
+                unsafe { copy_async(to + 8 * TermsFirst::pitch(N) * I as u32, from.cast(), inside) };
             }
         });
     }
