@@ -193,11 +193,11 @@ fn a_run_keeps_its_precision() {
     let simulated = ["--device", "sim:0"];
     let train = ["train", "--net", "tiny.toml", "--batch", "4", "--precision", "bf16"];
     let out = place.ok(&[&train[..], &simulated, &["--max-steps", "1", "--out", "half"]].concat());
-    assert!(out.contains("a simulated GPU, bf16"), "{out}");
+    assert!(out.contains(", bf16; simulated"), "{out}");
     let message = place.fails(1, &["train", "--resume", "half", "--device", "cpu"]);
     assert!(message.contains("the processor computes in f32; bf16 needs a GPU"), "{message}");
     let out = place.ok(&[&["train", "--resume", "half", "--max-steps", "2"], &simulated[..]].concat());
-    assert!(out.contains("a simulated GPU, bf16"), "{out}");
+    assert!(out.contains(", bf16; simulated"), "{out}");
     // Its checkpoints are f32, for every device.
     let predict = ["predict", "--model", "half", "half/example.png"];
     let processor = place.ok(&predict);
