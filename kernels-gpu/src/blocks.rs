@@ -17,9 +17,10 @@
 //! Images read and written once; the filters are small.
 
 use crate::Argument;
-use crate::element::{Bf16, Divisor, Offsets, THREADS};
+use crate::element::{Divisor, Offsets, THREADS};
 use crate::geometry::ceil_div;
 use crate::kernel::Kind;
+use crate::precision::Bf16;
 
 /// Maps of a block that a thread writes together.
 pub const PACK: u32 = 8;

@@ -1,63 +1,13 @@
 //! What kernels over tensors share: element types, packs of neighbours, grids, and the places of towers.
 //!
-//! Values are f32 in registers whatever they are in memory ([`Precision`]), so a kernel is written once, generic over
+//! Values are f32 in registers whatever they are in memory ([`crate::Precision`]), so a kernel is written once, generic over
 //! `Element` and `Pack`, and has one entry per element type ([`crate::Kernels`]).
 //! A pack is one element or four neighbours. Four need places and lengths that are multiples of four, which
 //! [`width`] decides for a launch as a whole: a branch that all threads take together.
 
-use core::fmt;
-use core::str::FromStr;
-
 use crate::Argument;
 use crate::geometry::ceil_div;
 use crate::kernel::Kind;
-
-/// The type of activations and their gradients in memory. Sums are f32 in either; so are weights, their gradients and
-/// their update, of which products read a copy in this type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32 bits.
-    #[default]
-    F32,
-    /// The upper 16 bits of an f32, rounded to nearest, for tensor cores.
-    Bf16,
-}
-
-impl Precision {
-    /// Bytes of an element.
-    pub const fn bytes(self) -> usize {
-        match self {
-            Precision::F32 => size_of::<f32>(),
-            Precision::Bf16 => size_of::<Bf16>(),
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        })
-    }
-}
-
-impl FromStr for Precision {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Precision, &'static str> {
-        match text {
-            "f32" => Ok(Precision::F32),
-            "bf16" => Ok(Precision::Bf16),
-            _ => Err("expected f32 or bf16"),
-        }
-    }
-}
-
-/// An element of [`Precision::Bf16`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct Bf16(pub u16);
 
 /// Threads of a block of kernels that compute each element by itself.
 pub const THREADS: u32 = 256;
@@ -149,8 +99,9 @@ pub use device::{Element, Pack, first_element};
 
 #[cfg(target_arch = "nvptx64")]
 mod device {
-    use super::{Bf16, THREADS};
+    use super::THREADS;
     use crate::arch::{F32x4, U32x2, bf16_pair, block_x, thread};
+    use crate::precision::Bf16;
 
     /// The first element of this thread, in packs of `width`.
     #[inline(always)]

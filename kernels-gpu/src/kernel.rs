@@ -1,6 +1,6 @@
 //! What a kernel's declaration says to both sides.
 
-use crate::element::Precision;
+use crate::precision::Precision;
 
 /// A kernel as its launcher sees it. Blocks are one-dimensional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ macro_rules! kernel {
                 [$($limit = $value),*] ($($parameter: $type),*) $body
             },
             bf16: kernel! {
-                @entry concat!(stringify!($entry), "_bf16"), $element = $crate::element::Bf16,
+                @entry concat!(stringify!($entry), "_bf16"), $element = $crate::precision::Bf16,
                 [$($limit = $value),*] ($($parameter: $type),*) $body
             },
         };

@@ -44,6 +44,7 @@ pub mod map_norm;
 mod math;
 pub mod philox;
 pub mod pool;
+pub mod precision;
 pub mod product;
 pub mod softmax;
 pub mod step;
@@ -51,8 +52,8 @@ pub mod sum_parts;
 pub mod update;
 pub mod vector_add;
 
-pub use element::Precision;
 pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
+pub use precision::Precision;
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
 pub const KERNELS: [Kernel; 66] = [
