@@ -11,7 +11,7 @@ use convnet::run::Network;
 ///
 /// # Errors
 /// Those of the device.
-pub fn colours<D: Device>(net: &Net, network: &Network<D>) -> Result<Option<Vec<f64>>> {
+pub(super) fn colours<D: Device>(net: &Net, network: &Network<D>) -> Result<Option<Vec<f64>>> {
     let first = &net.layers[0];
     if !matches!(first.kind, Kind::Conv { .. }) || first.output.towers < 2 {
         return Ok(None);
