@@ -1,13 +1,18 @@
-//! How fast the simulator is: the tiled f32 product of `cuda-sim/fixtures/kernels.cu`, without and with checks.
+//! How fast the simulator is: the tiled f32 product of `cuda-sim/fixtures/kernels.cu`, and training steps of the net
+//! `mini` on the simulated driver, without and with checks.
 //!
-//! `cargo bench --bench simulator`; the throughput is instructions, counted once per thread that executed them.
+//! `cargo bench --bench simulator`; the product's throughput is instructions, counted once per thread that executed them.
 //! Wanted on two cores: 1.5 G/s without checks, 0.4 G/s with all, and checks at most three times as slow.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that fails has nothing to report")]
 
 use std::time::Duration;
 
+use benches::net;
+use convnet::cuda::{self, Cuda, Precision};
+use convnet::run::Network;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use cuda_sim::driver::{self, Options};
 use cuda_sim::{Config, Memory, Program, launch};
 
 /// Rows and columns of the matrices.
@@ -33,5 +38,26 @@ fn product(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(all, product);
+/// Images of a step.
+const BATCH: usize = 4;
+
+/// With checks there are also those of the driver: order between operations, and host memory under copies.
+fn step(criterion: &mut Criterion) {
+    cuda::simulate(1).unwrap();
+    let mut group = criterion.benchmark_group("simulator/step");
+    group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(5));
+    for (name, checks) in [("no checks", false), ("all checks", true)] {
+        driver::start(Options { checks, ..Options::new(1) });
+        let net = net("mini");
+        let mut network = Network::for_training(&net, BATCH, Cuda::new(0, Precision::F32).unwrap()).unwrap();
+        network.initialise(1).unwrap();
+        let crop = net.augment.crop;
+        network.set_mean(&vec![120.0; crop * crop * 3]).unwrap();
+        let batch = benches::step(&net, BATCH, network.parameters().len());
+        group.bench_function(name, |bencher| bencher.iter(|| network.train(&mut batch.clone()).unwrap()));
+    }
+    group.finish();
+}
+
+criterion_group!(all, product, step);
 criterion_main!(all);

@@ -29,6 +29,7 @@ pub mod arch;
 pub mod augment;
 pub mod bf16;
 pub mod block_reduce;
+pub mod blocks;
 pub mod column_sums;
 pub mod conv;
 pub mod dropout;
@@ -54,7 +55,7 @@ pub use element::Precision;
 pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 58] = [
+pub const KERNELS: [Kernel; 66] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -73,10 +74,18 @@ pub const KERNELS: [Kernel; 58] = [
     bf16::conv::WEIGHT_GRAD_96,
     bf16::conv::WEIGHT_GRAD_128,
     bf16::conv::WEIGHT_GRAD_ANY,
-    conv::FORWARD,
-    conv::INPUT_GRAD,
-    conv::INPUT_GRAD_STRIDED,
-    conv::WEIGHT_GRAD,
+    blocks::IMAGES,
+    blocks::WEIGHTS,
+    blocks::GRADIENT,
+    conv::FORWARD_48,
+    conv::FORWARD_64,
+    conv::FORWARD_ANY,
+    conv::INPUT_GRAD_48,
+    conv::INPUT_GRAD_64,
+    conv::INPUT_GRAD_ANY,
+    conv::WEIGHT_GRAD_48,
+    conv::WEIGHT_GRAD_64,
+    conv::WEIGHT_GRAD_ANY,
     update::UPDATE,
     update::UPDATE_ROUNDED,
     add::ADD.f32,

@@ -6,6 +6,7 @@ macro_rules! unroll {
     ($index:ident in 2 $body:block) => { unroll!(@ $index [0 1] $body) };
     ($index:ident in 4 $body:block) => { unroll!(@ $index [0 1 2 3] $body) };
     ($index:ident in 8 $body:block) => { unroll!(@ $index [0 1 2 3 4 5 6 7] $body) };
+    ($index:ident in 16 $body:block) => { unroll!(@ $index [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] $body) };
     (@ $index:ident [$($value:literal)*] $body:block) => {
         $({
             const $index: usize = $value;

@@ -123,6 +123,7 @@ fn sample(net: &Net, folder: &Path) -> (Portable, Vec<f32>, Vec<f32>) {
             epochs: 1,
             schedule: net.training.schedules.first().map_or("constant", |schedule| &schedule.name).to_string(),
             rate: None,
+            precision: convnet::cuda::Precision::F32,
         },
         position: Position::default(),
         history: Vec::new(),

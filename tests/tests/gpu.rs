@@ -17,11 +17,13 @@ use convnet::run::{Network, Outcome};
 use dataset::Dataset;
 use tests::gpu;
 
-/// How much losses may differ, relatively: sums are rounded in another order, and bf16 has 8 bits.
-fn limit(precision: Precision) -> f64 {
-    match precision {
-        Precision::F32 => 1e-4,
-        Precision::Bf16 => 2e-2,
+/// How much the loss of a step may differ, relatively: sums are rounded in another order, and bf16 has 8 bits, which
+/// switch units.
+fn limit(precision: Precision, step: usize) -> f64 {
+    match (precision, step) {
+        (Precision::F32, _) => 1e-4,
+        (Precision::Bf16, 0) => 2e-2,
+        (Precision::Bf16, _) => 1e-1,
     }
 }
 
@@ -85,7 +87,7 @@ fn compare(net: &str, images: &[usize], precision: Precision) {
     for (index, (expected, got)) in expected.iter().zip(&got).enumerate() {
         let off = (got.loss - expected.loss).abs() / expected.loss;
         let losses = format!("loss {}, on the processor {}", got.mean_loss(), expected.mean_loss());
-        assert!(off <= limit(precision), "{precision}, step {index}: {losses}");
+        assert!(off <= limit(precision, index), "{precision}, step {index}: {losses}");
     }
 }
 

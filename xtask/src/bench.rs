@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: the criterion benchmarks, and the report of a GPU.
+//! `cargo xtask bench`: the criterion benchmarks, the report of a GPU, and the counts and the timeline of a
+//! simulated one.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,11 +17,21 @@ pub(crate) struct Bench {
     /// target/gpu-report.md
     #[arg(long, conflicts_with = "filter")]
     gpu: bool,
-    /// The net of the report
-    #[arg(long, requires = "gpu", default_value = "nips2012")]
+    /// Count what every kernel of a training step does on the simulated device, and predict how long it takes on cards;
+    /// writes docs/counted-NET-BATCH.md
+    #[arg(long, conflicts_with_all = ["filter", "gpu"])]
+    counted: bool,
+    /// Compare with that document, instead of writing it
+    #[arg(long, requires = "counted")]
+    check: bool,
+    /// Write two steps on the simulated device as a trace in Chrome's format, with predicted times
+    #[arg(long, conflicts_with_all = ["filter", "gpu", "counted"], value_name = "FILE")]
+    timeline: Option<PathBuf>,
+    /// The net of the report, the counts or the trace
+    #[arg(long, conflicts_with = "filter", default_value = "nips2012")]
     net: String,
-    /// Images in a step of the report
-    #[arg(long, requires = "gpu", default_value_t = 128)]
+    /// Images in a step of the report, the counts or the trace
+    #[arg(long, conflicts_with = "filter", default_value_t = 128)]
     batch: usize,
     /// PyTorch's script of the report, for example torch_bench.py
     #[arg(long, requires = "gpu", value_name = "FILE")]
@@ -32,12 +43,31 @@ impl Bench {
         if self.gpu {
             return self.report();
         }
+        if self.counted {
+            return crate::counted::run(&self.net, self.batch, self.check);
+        }
+        if let Some(file) = &self.timeline {
+            return self.write_timeline(file);
+        }
         let mut arguments = vec!["bench", "--package", "benches"];
         if let Some(filter) = &self.filter {
             arguments.extend(["--", filter]);
         }
         let status = crate::cargo(&arguments).status().context("cannot start cargo")?;
         ensure!(status.success(), "cargo bench: {status}");
+        Ok(())
+    }
+
+    fn write_timeline(&self, file: &Path) -> Result<()> {
+        // The bench runs where the workspace is.
+        let file = std::path::absolute(file).with_context(|| file.display().to_string())?;
+        let file = file.to_str().with_context(|| format!("{} is no text", file.display()))?;
+        let batch = self.batch.to_string();
+        let status = crate::cargo(&["run", "--package", "benches", "--bin", "timeline", "--", &self.net, &batch, file])
+            .env("ALEXNET_SIM_CHECKS", "off")
+            .status()
+            .context("cannot start cargo")?;
+        ensure!(status.success(), "timeline: {status}");
         Ok(())
     }
 

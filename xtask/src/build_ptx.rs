@@ -48,6 +48,14 @@ impl BuildPtx {
     }
 }
 
+/// Builds the kernels for the default processor to target/ptx, and gives the registers of each: `name=registers`.
+pub(crate) fn registers() -> Result<Vec<String>> {
+    let arch = Arch::default();
+    let build = builder(arch, crate::setup::toolchain()?).every_gate().copy_to(place(arch)).build()?;
+    let kernels = build.assembled.unwrap_or_default().kernels;
+    Ok(kernels.iter().map(|usage| format!("{}={}", usage.name, usage.registers)).collect())
+}
+
 /// Where launchers look for PTX.
 fn place(arch: Arch) -> PathBuf {
     crate::root().join("target/ptx").join(file_name(arch))

@@ -3,6 +3,7 @@
 
 mod bench;
 mod build_ptx;
+mod counted;
 mod mutate;
 mod setup;
 mod test;

@@ -2,6 +2,8 @@
 //!
 //! Long: one place for the arguments of all commands.
 
+mod show;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,9 @@ use convnet::cuda::Precision;
 
 use crate::checkpoint::{MAX_BATCH, MAX_EPOCHS};
 use crate::device::Choice;
+use crate::pictures;
+
+pub use show::{ReportArgs, Show, ShowArgs, ShowAugmentationArgs, ShowCheckpointArgs, ShowImagesArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +22,7 @@ Examples:
   alexnet train --resume runs/mini-1    go on where a run stopped
   alexnet eval --crops 10               measure the newest run as the paper does
   alexnet predict photo.jpg             five labels for a picture
+  alexnet report                        the newest run as one HTML file
   alexnet export                        the newest network as ONNX
   alexnet prepare DIR --out data/mine   pack DIR/train and DIR/val for fast training
   alexnet net nips2012                  the layers of the 2012 network";
@@ -43,6 +49,10 @@ pub enum Command {
     Features(FeaturesArgs),
     /// Find the training images that are nearest to pictures in the last hidden layer
     Similar(SimilarArgs),
+    /// Draw what a network has learnt: kernels, curves, predictions, confusion
+    Show(ShowArgs),
+    /// Write a run as one HTML file: curves, kernels, predictions, confusion, neighbours, settings
+    Report(ReportArgs),
     /// Average what several networks say
     Ensemble(EnsembleArgs),
     /// Write a contest's text file: five labels for each image
@@ -66,15 +76,23 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   alexnet prepare ~/imagenette --out data/imagenette
-  alexnet prepare ~/flowers --out data/flowers --size 128 --raw
+  alexnet prepare ~/flowers --val-fraction 0.05 --out data/flowers --size 128 --raw
+  alexnet prepare ILSVRC2012_img_train.tar ILSVRC2012_img_val.tar ILSVRC2012_devkit_t12.tar.gz --out data/imagenet
   alexnet train --data data/imagenette
+
+SOURCE is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg; or one of CLASS/*.jpg, with --val-fraction; or
+the tars of ILSVRC 2010 or 2012 as distributed, with the development kit or a text file for the labels of the
+validation images: ILSVRC2012_val_00000001.JPEG n01751748 on a line, or the number of the class in sorted
+order, from 0, or n01751748 alone in the order of the images; or WebDataset shards. A text file of
+n01440764 tench, Tinca tinca names the classes of any of these. What a file is, its content says.
 
 The shorter side is scaled to --size and the centre cut out, as the paper did. DIR then holds WebDataset
 shards (tar), dataset.json (classes, counts, checksums, colours), mean.npy, and skipped.txt: the images
 that could not be read. Interrupted, killed or out of disk: the same command goes on.")]
 pub struct PrepareArgs {
-    /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg
-    pub source: PathBuf,
+    /// A folder of images, or tars; and files with labels and names
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<PathBuf>,
     /// The data set's folder: new, empty, or of the same preparation
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -84,6 +102,9 @@ pub struct PrepareArgs {
     /// Store pixels uncompressed instead of JPEG of quality 95: faster to read, six times the size
     #[arg(long)]
     pub raw: bool,
+    /// Set this part of the images aside for validation, chosen by their names, where the source has no val
+    #[arg(long, value_name = "PART", value_parser = fraction)]
+    pub val_fraction: Option<f64>,
     /// Threads; the result does not depend on it [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
@@ -99,7 +120,7 @@ pub struct DataArgs {
     /// A folder with train/CLASS and val/CLASS, or a packed set
     pub data: PathBuf,
     /// The picture with the mean image and training images
-    #[arg(long, value_name = "PNG", default_value = "data.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "data.png", value_parser = picture)]
     pub out: PathBuf,
 }
 
@@ -132,6 +153,9 @@ pub struct BenchDataArgs {
     /// Threads that decode [default: all processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
+    /// Read part I of N, counted from 1, as one of several readers does
+    #[arg(long, value_name = "I/N", value_parser = part)]
+    pub shard_of: Option<(usize, usize)>,
 }
 
 /// Arguments of `alexnet net`.
@@ -184,8 +208,8 @@ Examples:
   alexnet train --net my-net.toml --lr 0.005 --seed 7 --out runs/slow
   alexnet train --resume runs/slow --epochs 40
 
-A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, curves.png,
-filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
+A run folder holds last.safetensors and best.safetensors (checkpoints), log.jsonl, events for TensorBoard,
+curves.png, filters.png and predictions.png. Ctrl-C saves and stops; --resume goes on bit for bit.")]
 pub struct TrainArgs {
     /// Folder with train/CLASS/*.jpg and val/CLASS/*.jpg, or what prepare made of it [default: the embedded demo set]
     #[arg(long, value_name = "DIR")]
@@ -325,7 +349,7 @@ pub struct SimilarArgs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The picture: each image, and its neighbours
-    #[arg(long, value_name = "PNG", default_value = "similar.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "similar.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -385,7 +409,7 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The picture with images and labels
-    #[arg(long, value_name = "PNG", default_value = "predictions.png")]
+    #[arg(long, value_name = "PNG|SVG", default_value = "predictions.png", value_parser = picture)]
     pub out: PathBuf,
     /// Where to compute.
     #[command(flatten)]
@@ -447,6 +471,15 @@ pub struct ImportArgs {
     pub out: Option<PathBuf>,
 }
 
+/// A picture's file; the end of its name is its format.
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match pictures::Format::of(&path) {
+        Some(_) => Ok(path),
+        None => Err("expected a name that ends in .png or .svg".to_string()),
+    }
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
@@ -477,6 +510,22 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
         _ => Err("expected a number above 0, at most 100".to_string()),
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(part) if part > 0.0 && part < 1.0 => Ok(part),
+        _ => Err("expected a number between 0 and 1, as 0.05".to_string()),
+    }
+}
+
+/// Number, from 0, and count of parts.
+fn part(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    match numbers {
+        Some((part, parts)) if (1..=parts).contains(&part) => Ok((part - 1, parts)),
+        _ => Err("expected a part and their number, as 2/4".to_string()),
     }
 }
 

@@ -1,7 +1,54 @@
 //! A net in words: what its settings mean, for `alexnet net` and the start of a run.
 
-use convnet::net::{AlphaMode, AugmentRule, ColourBasis, Kind, Layer, MeanKind, Net, Reads, Schedule};
+use convnet::net::{AlphaMode, AugmentRule, ColourBasis, Extent, Kind, Layer, MeanKind, Net, Reads, Schedule};
 use convnet::ops::Scaling;
+
+use crate::console::thousands;
+
+/// A table of the layers: names of the columns, a row for each layer, and the sums. The last two columns are numbers.
+pub fn table(net: &Net) -> Vec<[String; 9]> {
+    let head = ["layer", "type", "kernel", "stride", "pad", "reads", "output", "parameters", "multiply-adds"];
+    let mut rows = vec![head.map(str::to_string)];
+    rows.extend(net.layers.iter().enumerate().map(|(index, layer)| row(net, index, layer)));
+    let mut total = [const { String::new() }; 9];
+    total[0] = "total".to_string();
+    total[7] = thousands(net.parameters());
+    total[8] = thousands(net.multiply_adds());
+    rows.push(total);
+    rows
+}
+
+fn row(net: &Net, index: usize, layer: &Layer) -> [String; 9] {
+    let dash = || "-".to_string();
+    let square = |size: usize| format!("{size}x{size}");
+    let (kernel, stride, pad) = match layer.kind {
+        Kind::Conv { size, stride, pad, .. } => (square(size), stride.to_string(), pad.to_string()),
+        Kind::Pool { size, stride, .. } => (square(size), stride.to_string(), "0".to_string()),
+        Kind::Lrn { size, .. } => (format!("{size} maps"), dash(), dash()),
+        Kind::MapNorm { size, .. } => (square(size), dash(), dash()),
+        _ => (dash(), dash(), dash()),
+    };
+    let count = |number: usize| if number == 0 { dash() } else { thousands(number) };
+    [
+        layer.name.clone(),
+        layer.kind.name().to_string(),
+        kernel,
+        stride,
+        pad,
+        if layer.reads == Reads::All { "all" } else { "own" }.to_string(),
+        extent(layer.output),
+        count(net.parameters_of(index)),
+        count(net.multiply_adds_of(index)),
+    ]
+}
+
+/// `55x55x96 (2x48)`
+fn extent(extent: Extent) -> String {
+    let Extent { height, width, channels, towers } = extent;
+    let place = if (height, width) == (1, 1) { String::new() } else { format!("{height}x{width}x") };
+    let split = if towers == 1 { String::new() } else { format!(" ({towers}x{channels})") };
+    format!("{place}{}{split}", towers * channels)
+}
 
 /// What a layer without weights does, where a table cannot say it.
 pub fn layer(layer: &Layer) -> Option<String> {

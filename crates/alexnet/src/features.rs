@@ -188,7 +188,7 @@ impl Features {
 }
 
 /// The squared distance, in sixteen sums side by side that a processor adds at once.
-fn square(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn square(a: &[f32], b: &[f32]) -> f32 {
     let (a, b) = (a.as_chunks::<16>(), b.as_chunks::<16>());
     let mut sums = [0.0_f32; 16];
     for (a, b) in a.0.iter().zip(b.0) {
@@ -202,7 +202,7 @@ fn square(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Keeps the `count` nearest in order; of equal ones the first.
-fn offer(found: &mut Vec<Neighbour>, count: usize, new: Neighbour) {
+pub(crate) fn offer(found: &mut Vec<Neighbour>, count: usize, new: Neighbour) {
     let place = found.partition_point(|known| known.distance <= new.distance);
     if place < count {
         found.insert(place, new);

@@ -9,7 +9,8 @@
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
 //! - [`probabilities`]: what networks say about images as a file, and the average of several.
 //! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
-//! - [`pictures`]: curves, filters and predictions as PNG.
+//! - [`inside`]: what a network has learnt, as data; [`pictures`]: the same and more as PNG and SVG.
+//! - [`report`]: a run as one HTML file.
 //!
 //! Invariant: what a run computes depends on its checkpoint and its data only, not on where it was stopped, how many
 //! threads there are, or what is printed.
@@ -21,14 +22,19 @@ pub mod commands;
 pub mod console;
 pub mod describe;
 pub mod device;
+pub mod environment;
 pub mod evaluate;
 pub mod features;
 pub mod import;
+pub mod inside;
 pub mod interrupt;
+mod markup;
 pub mod nets;
 pub mod pictures;
 pub mod portable;
 pub mod probabilities;
+pub mod report;
 pub mod run_folder;
 pub mod skips;
+mod tensorboard;
 pub mod training;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::checkpoint;
 use crate::console;
+use crate::tensorboard::Events;
 
 /// Where runs go unless told otherwise.
 pub const RUNS: &str = "runs";
@@ -19,7 +20,8 @@ pub const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 /// The statistics of the training images.
 pub const STATISTICS: &str = "statistics.safetensors";
-const LOG: &str = "log.jsonl";
+/// A line of JSON for each interval.
+pub const LOG: &str = "log.jsonl";
 /// Checkpoints of epochs that are kept: the newest, and those before a change of the rate.
 const KEPT_EPOCHS: usize = 5;
 const KEPT_NEWEST: usize = 2;
@@ -30,6 +32,8 @@ pub struct RunFolder {
     path: PathBuf,
     /// Locked as long as it is open.
     log: File,
+    /// The same numbers for TensorBoard.
+    events: Events,
     log_failed: bool,
     /// Whether it is there to stay: that of a run that goes on, or that begins.
     has_begun: bool,
@@ -60,7 +64,10 @@ impl RunFolder {
             None => numbered(Path::new(RUNS), net, &mut made)?,
         };
         match open_log(&path) {
-            Ok(log) => Ok(RunFolder { path, log, log_failed: false, has_begun: false, made }),
+            Ok(log) => {
+                let events = Events::new(&path);
+                Ok(RunFolder { path, log, events, log_failed: false, has_begun: false, made })
+            }
             Err(error) => {
                 remove(&made);
                 Err(error)
@@ -80,7 +87,8 @@ impl RunFolder {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        Ok(RunFolder { path: path.to_owned(), log, log_failed: false, has_begun: true, made: Vec::new() })
+        let events = Events::new(path);
+        Ok(RunFolder { path: path.to_owned(), log, events, log_failed: false, has_begun: true, made: Vec::new() })
     }
 
     /// Whether a folder is that of a run.
@@ -103,13 +111,16 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Adds a line to the log. A log that cannot be written is a warning: the checkpoints matter.
+    /// Adds a line to the log and its numbers to the events. A log that cannot be written is a warning: the
+    /// checkpoints matter.
     pub fn log(&mut self, line: &Value) {
-        if let Err(error) = self.log.write_all(format!("{line}\n").as_bytes())
+        let written = self.log.write_all(format!("{line}\n").as_bytes());
+        let written = written.with_context(|| format!("cannot write {}", self.file(LOG).display()));
+        if let Err(error) = written.and_then(|()| self.events.add(line))
             && !self.log_failed
         {
             self.log_failed = true;
-            console::warn(format_args!("cannot write {}: {error}; training goes on", self.file(LOG).display()));
+            console::warn(format_args!("{error:#}; training goes on"));
         }
     }
 
@@ -169,7 +180,7 @@ pub fn checkpoint_in(path: &Path, names: [&str; 2]) -> Result<PathBuf> {
     }
 }
 
-/// The newest run in `runs/`: its best checkpoint, or the last one if no epoch is done.
+/// The newest run in `runs/`.
 ///
 /// # Errors
 /// When there is none.
@@ -177,12 +188,9 @@ pub fn newest() -> Result<PathBuf> {
     let runs = fs::read_dir(RUNS).into_iter().flatten().flatten().map(|entry| entry.path());
     let with_checkpoint = runs.filter(|run| run.join(LAST).exists());
     let newest = with_checkpoint.max_by_key(|run| checkpoint::modified(&run.join(LAST)));
-    match newest {
-        Some(run) => checkpoint_in(&run, [BEST, LAST]),
-        None => {
-            bail!("there is no trained network in {RUNS}/; train one ({} train) or give --model", console::program())
-        }
-    }
+    newest.with_context(|| {
+        format!("there is no trained network in {RUNS}/; train one ({} train) or name one", console::program())
+    })
 }
 
 /// The name of the checkpoint after so many epochs.

@@ -7,12 +7,13 @@ mod words;
 
 use std::fs;
 
+use alexnet::inside::{Search, extract};
 use alexnet::nets;
 use convnet::augment::{Sampler, View};
 use convnet::cpu::Cpu;
 use convnet::ops::Step;
 use convnet::run::Network;
-use dataset::Dataset;
+use dataset::{Dataset, Images};
 use image::RgbImage;
 use serde_json::Value;
 use words::{bad, good};
@@ -64,6 +65,41 @@ fn a_layer_gives_what_the_layers_behind_it_read() {
     }
     let error = features(&mut network, "fc9").unwrap_err().to_string();
     assert!(error.contains("no layer fc9"), "{error}");
+}
+
+#[test]
+fn a_search_finds_what_comparing_all_images_finds() {
+    const BATCH: usize = 50;
+    let net = nets::load("mini", None).unwrap();
+    let mut network = Network::for_inference(&net, BATCH, Cpu::new(1).unwrap()).unwrap();
+    network.initialise(3).unwrap();
+    let demo = Dataset::demo();
+    let sampler = Sampler::new(&net.augment, [0.0; 3], [[0.0; 3]; 3]);
+    let image = |split: &dyn Images, index: usize| {
+        let mut rgb = vec![0; demo.side * demo.side * 3];
+        split.read(index, &mut rgb).unwrap();
+        rgb
+    };
+    // Every twentieth training image: the first query is one of them.
+    let queries = [image(demo.train.as_ref(), 2000), image(demo.val.as_ref(), 7)];
+    let search = Search { looked_at: 400, count: 6, batch: BATCH, threads: 1 };
+    let found = search.nearest((&mut network, &sampler), (&net, &demo), &queries).unwrap();
+    assert_eq!((found[0][0].row, found[0][0].distance), (2000, 0.0));
+
+    let mut hidden = |rgb: &[u8]| extract(&mut network, &sampler, rgb, 1, "relu7").unwrap().remove(0);
+    let query = hidden(&queries[1]);
+    let mut all: Vec<(f32, usize)> = (0..demo.train.len())
+        .step_by(20)
+        .map(|row| {
+            let values = hidden(&image(demo.train.as_ref(), row));
+            (query.iter().zip(&values).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt(), row)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    for (found, (distance, row)) in found[1].iter().zip(all) {
+        assert_eq!(found.row, row);
+        assert!((found.distance - distance).abs() <= 1e-5 * distance, "{} {distance}", found.distance);
+    }
 }
 
 #[test]

@@ -6,3 +6,5 @@
 mod card;
 #[path = "device/graph.rs"]
 mod graph;
+#[path = "device/replay.rs"]
+mod replay;

@@ -55,6 +55,7 @@ pub mod driver;
 mod exec;
 mod finding;
 mod memory;
+pub mod model;
 pub mod observe;
 pub mod ptx;
 

@@ -23,6 +23,8 @@
 //! The format is told from the content, never from the name. A JPEG without its end marker is
 //! refused as truncated, since its decoder would fill the missing part with grey. JPEG data that is
 //! damaged in the middle is shown as far as it goes, as browsers do.
+//!
+//! Usual JPEGs without fault are decoded by [`crate::jpeg`], everything else by the `image` crate.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -37,6 +39,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::error::{Error, ImageFault};
+use crate::jpeg::Jpeg;
 
 /// The largest number of pixels that is decoded; a header that gives more is refused before
 /// anything is allocated for it.
@@ -62,11 +65,13 @@ pub fn load_image(path: &Path, side: usize) -> Result<Vec<u8>, Error> {
 /// [`load_image`] into a buffer of `side * side * 3` bytes.
 pub(crate) fn load_into(path: &Path, side: usize, rgb: &mut [u8]) -> Result<(), Error> {
     let fault = |fault| Error::Image { path: path.to_owned(), fault };
-    let bytes = read_file(path).map_err(fault)?;
+    read_file(path).and_then(|bytes| from_bytes(&bytes, side, rgb)).map_err(fault)
+}
+
+/// [`load_image`] of the content of a file, into a buffer of `side * side * 3` bytes.
+pub(crate) fn from_bytes(bytes: &[u8], side: usize, rgb: &mut [u8]) -> Result<(), ImageFault> {
     // The buffer is plain bytes that the caller throws away on an error: nothing can be left broken.
-    catch_unwind(AssertUnwindSafe(|| decode_into(&bytes, side, rgb)))
-        .unwrap_or(Err(ImageFault::Panicked))
-        .map_err(fault)
+    catch_unwind(AssertUnwindSafe(|| decode_into(bytes, side, rgb))).unwrap_or(Err(ImageFault::Panicked))
 }
 
 /// The content of an image file.
@@ -90,8 +95,13 @@ fn decode_into(bytes: &[u8], side: usize, rgb: &mut [u8]) -> Result<(), ImageFau
 /// Decodes the content of an image file, upright, in RGB, at its own size.
 pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageFault> {
     let format = format_of(bytes)?;
-    if format == ImageFormat::Jpeg && jpeg_is_truncated(bytes) {
-        return Err(ImageFault::Truncated);
+    if format == ImageFormat::Jpeg {
+        if let Some(image) = usual_jpeg(bytes) {
+            return Ok(image);
+        }
+        if jpeg_is_truncated(bytes) {
+            return Err(ImageFault::Truncated);
+        }
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
@@ -107,6 +117,21 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageFault> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(ImageFault::Decode)?;
     image.apply_orientation(orientation);
     Ok(if image.has_alpha() { over_white(&image) } else { image.into_rgb8() })
+}
+
+/// The image, upright, if it is a JPEG of the usual kind without fault.
+fn usual_jpeg(bytes: &[u8]) -> Option<RgbImage> {
+    let jpeg = Jpeg::open(bytes, MAX_PIXELS)?;
+    let mut image = RgbImage::new(jpeg.width() as u32, jpeg.height() as u32);
+    jpeg.decode(&mut image)?;
+    Some(match jpeg.exif().and_then(Orientation::from_exif_chunk) {
+        None | Some(Orientation::NoTransforms) => image,
+        Some(orientation) => {
+            let mut image = DynamicImage::ImageRgb8(image);
+            image.apply_orientation(orientation);
+            image.into_rgb8()
+        }
+    })
 }
 
 /// A decoder for the content of a JPEG file.

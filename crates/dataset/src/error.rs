@@ -37,7 +37,11 @@ pub enum Error {
         cause: io::Error,
     },
     /// `train` or `val` is missing.
-    #[error("{} has no folder {split} (it holds {holds}); expected {LAYOUT}", .dir.display())]
+    #[error(
+        "{} has no folder {split} (it holds {holds}); expected {LAYOUT} (alexnet prepare --val-fraction 0.05 sets \
+         images aside where there is no val)",
+        .dir.display()
+    )]
     NoSplit {
         /// The data folder.
         dir: PathBuf,
@@ -112,6 +116,45 @@ pub enum Error {
         path: PathBuf,
         /// What was found, and what was expected.
         problem: String,
+    },
+    /// A source of a preparation is not what it should be.
+    #[error("{}: {problem}", .path.display())]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// What was found, and what was expected.
+        problem: String,
+    },
+    /// There is a validation split, and a part of the training images is to be one.
+    #[error("{} has validation images already; leave --val-fraction out", .path.display())]
+    HasVal {
+        /// The folder or tar of the validation images.
+        path: PathBuf,
+    },
+    /// There are no validation images.
+    #[error("there are no validation images; add the validation tar, or set a part aside with --val-fraction 0.05")]
+    NoVal,
+    /// There are no training images.
+    #[error("there are no training images; expected a folder that holds {LAYOUT}, or the training tar of ILSVRC")]
+    NoTraining,
+    /// Validation images have no labels.
+    #[error(
+        "the validation images have no labels; add the development kit (ILSVRC2012_devkit_t12.tar.gz) or a text \
+         file with a line for each image, as \"ILSVRC2012_val_00000001.JPEG n01751748\""
+    )]
+    NoLabels,
+    /// The sources are of several kinds.
+    #[error("images come from a folder, from the tars of ILSVRC or from WebDataset shards; give one of these")]
+    MixedSources,
+    /// A split would be empty.
+    #[error("of {what} none is left for {split} with a validation fraction of {fraction}; give another")]
+    EmptySplit {
+        /// The split.
+        split: &'static str,
+        /// Of what.
+        what: String,
+        /// The fraction.
+        fraction: f64,
     },
     /// A packed set has images of another size than is asked for.
     #[error(
@@ -249,6 +292,10 @@ impl Skipped {
 impl Error {
     pub(crate) fn file(path: &Path, action: &'static str, cause: io::Error) -> Error {
         Error::File { path: path.to_owned(), action, cause }
+    }
+
+    pub(crate) fn source(path: &Path, problem: String) -> Error {
+        Error::Source { path: path.to_owned(), problem }
     }
 
     pub(crate) fn unreadable(dir: &Path, cause: io::Error) -> Error {

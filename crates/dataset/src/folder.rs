@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Dataset, Error, Images, decode};
+use crate::{Dataset, Error, Images, decode, subset};
 
 /// Folders below a class folder that are searched; also ends a circle of links.
 const MAX_DEPTH: usize = 8;
@@ -31,21 +31,12 @@ impl Dataset {
     /// If `side` is zero.
     pub fn folder(dir: &Path, side: usize) -> Result<Dataset, Error> {
         assert!(side > 0, "images of side 0");
-        let metadata = fs::metadata(dir).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => Error::NoFolder { dir: dir.to_owned() },
-            io::ErrorKind::NotADirectory => Error::NotAFolder { path: dir.to_owned() },
-            _ => Error::unreadable(dir, cause),
-        })?;
-        if !metadata.is_dir() {
-            return Err(Error::NotAFolder { path: dir.to_owned() });
-        }
+        check_folder(dir)?;
         let train_dir = split_dir(dir, "train", &["train"])?;
         let val_dir = split_dir(dir, "val", &["val", "test"])?;
         let classes = class_names(&train_dir)?;
         let val_classes = class_names(&val_dir)?;
-        if let [only] = &classes[..] {
-            return Err(Error::OneClass { dir: train_dir, class: lossy(only) });
-        }
+        check_count(&train_dir, &classes)?;
         let unknown: Vec<&OsString> = val_classes.iter().filter(|name| classes.binary_search(name).is_err()).collect();
         if !unknown.is_empty() {
             let names = first_names(&unknown, unknown.len());
@@ -61,6 +52,40 @@ impl Dataset {
             val: Arc::new(val),
             statistics: None,
         })
+    }
+}
+
+/// Finds the images of `dir`, a folder of class folders or one with such a folder `train` and without `val`, and
+/// sets about `fraction` of them aside for validation.
+pub(crate) fn split(dir: &Path, side: usize, fraction: f64) -> Result<Dataset, Error> {
+    check_folder(dir)?;
+    if let Some(val) = ["val", "test"].iter().map(|name| dir.join(name)).find(|path| path.is_dir()) {
+        return Err(Error::HasVal { path: val });
+    }
+    let train_dir = dir.join("train");
+    let root = if train_dir.is_dir() { &train_dir } else { dir };
+    let names = class_names(root)?;
+    check_count(root, &names)?;
+    let images: Arc<dyn Images> = Arc::new(Folder::list(root, &names, &names, side)?);
+    let classes: Vec<String> = names.iter().map(|name| lossy(name)).collect();
+    let (train, val) = subset::split(&images, root, &classes, fraction)?;
+    Ok(Dataset { name: name_of(dir), side, classes, train, val, statistics: None })
+}
+
+fn check_folder(dir: &Path) -> Result<(), Error> {
+    let metadata = fs::metadata(dir).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound => Error::NoFolder { dir: dir.to_owned() },
+        io::ErrorKind::NotADirectory => Error::NotAFolder { path: dir.to_owned() },
+        _ => Error::unreadable(dir, cause),
+    })?;
+    if metadata.is_dir() { Ok(()) } else { Err(Error::NotAFolder { path: dir.to_owned() }) }
+}
+
+/// Checks that there is more than one class.
+fn check_count(dir: &Path, classes: &[OsString]) -> Result<(), Error> {
+    match classes {
+        [only] => Err(Error::OneClass { dir: dir.to_owned(), class: lossy(only) }),
+        _ => Ok(()),
     }
 }
 
@@ -106,7 +131,8 @@ fn list(dir: &Path) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
-fn is_image(name: &OsStr) -> bool {
+/// Whether a file's name is one of an image.
+pub(crate) fn is_image(name: &OsStr) -> bool {
     let extension = Path::new(name).extension();
     extension.is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
@@ -130,7 +156,7 @@ fn lossy(name: &OsStr) -> String {
 }
 
 /// The folder's own name, also when it was given as `.` or `..`.
-fn name_of(dir: &Path) -> String {
+pub(crate) fn name_of(dir: &Path) -> String {
     let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     full.file_name().map_or_else(|| full.display().to_string(), lossy)
 }

@@ -3,7 +3,7 @@
 //! In reading order:
 //! - [`Dataset`]: two splits of labelled images and the names of the classes. [`Dataset::folder`]
 //!   finds them in a folder, [`Dataset::packed`] in shards that [`prepare()`] wrote, [`Dataset::open`]
-//!   in either; [`Dataset::demo`] has 10,000 in the binary.
+//!   in either; [`Dataset::demo`] has 10,000 in the binary; [`Dataset::sources`] reads the tars of ILSVRC.
 //! - [`Images`]: one split, read by index. [`load_image`] reads one file the same way.
 //! - [`Statistics`]: the mean image and the colour covariance of the training images.
 //! - [`permutation`]: the order of an epoch.
@@ -16,16 +16,20 @@
 //! integers.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod atomic;
 mod decode;
 mod demo;
 mod error;
 mod folder;
+mod jpeg;
 mod loader;
 mod order;
 mod packed;
 mod prepare;
+mod source;
 mod statistics;
+mod subset;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -102,16 +106,36 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens `dir`, a packed set or a folder of images, to be read as `side x side`.
+    /// Opens `data`, to be read as `side x side`: a packed set, a folder of images, a folder of other
+    /// WebDataset shards, or a text file that lists such shards, one path on a line.
     ///
     /// # Errors
-    /// Those of [`Dataset::packed`] where `dir` holds a packed set, else those of [`Dataset::folder`].
+    /// Those of [`Dataset::packed`] or [`Dataset::folder`], or if a shard cannot be read.
     ///
     /// # Panics
     /// If `side` is zero.
-    pub fn open(dir: &Path, side: usize) -> Result<Dataset, Error> {
-        if packed::is_packed(dir) { Dataset::packed(dir, side) } else { Dataset::folder(dir, side) }
+    pub fn open(data: &Path, side: usize) -> Result<Dataset, Error> {
+        if packed::is_packed(data) {
+            Dataset::packed(data, side)
+        } else if data.is_file() {
+            source::shards::open(&source::shards::in_list(data)?, side)
+        } else if data.is_dir() && source::shards::is_folder(data)? {
+            source::shards::open(&source::shards::in_folder(data)?, side)
+        } else {
+            Dataset::folder(data, side)
+        }
     }
+}
+
+/// Whether two names are of one class: they are equal, or begin with the same WordNet number, as
+/// `n01440764` and `n01440764 tench, Tinca tinca` do.
+pub fn same_class(a: &str, b: &str) -> bool {
+    let number = |class: &str| {
+        let word = class.split(' ').next().unwrap_or_default();
+        let digits = word.strip_prefix('n')?;
+        (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| word.to_owned())
+    };
+    a == b || number(a).is_some_and(|number_a| number(b) == Some(number_a))
 }
 
 impl std::fmt::Debug for Dataset {
@@ -123,5 +147,17 @@ impl std::fmt::Debug for Dataset {
             .field("train", &self.train.len())
             .field("val", &self.val.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_class;
+
+    #[test]
+    fn classes_are_told_by_their_numbers() {
+        assert!(same_class("n01440764", "n01440764 tench, Tinca tinca") && same_class("red", "red"));
+        assert!(!same_class("n01440764 tench", "n01440765 tench") && !same_class("red", "red fox"));
+        assert!(!same_class("n0144076 a", "n0144076 b") && !same_class("", "n01440764"));
     }
 }

@@ -23,7 +23,7 @@ pub fn permutation(seed: u64, epoch: u32, n: usize) -> Vec<u32> {
 }
 
 /// SplitMix64's finisher: a bijection whose every output bit depends on every input bit.
-fn mix(mut z: u64) -> u64 {
+pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

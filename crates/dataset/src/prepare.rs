@@ -121,7 +121,7 @@ fn fingerprint(data: &Dataset, root: &Path) -> u32 {
 }
 
 /// The name of an image without `root`.
-fn relative(images: &dyn Images, index: usize, root: &Path) -> String {
+pub(crate) fn relative(images: &dyn Images, index: usize, root: &Path) -> String {
     let name = images.name(index);
     match Path::new(&name).strip_prefix(root) {
         Ok(below) => below.display().to_string(),

@@ -49,15 +49,8 @@ impl Sums {
 
     pub(crate) fn add_image(&mut self, rgb: &[u8]) {
         self.images += 1;
-        for (sum, &byte) in self.bytes.iter_mut().zip(rgb) {
-            *sum += u64::from(byte);
-        }
-        let mut products = [0_u64; 6]; // up to 2^48 pixels of 2^16: no overflow within one image
-        for pixel in rgb.chunks_exact(3) {
-            for (sum, (a, b)) in products.iter_mut().zip(PAIRS) {
-                *sum += u64::from(u16::from(pixel[a]) * u16::from(pixel[b]));
-            }
-        }
+        pulp::Arch::new().dispatch(|| add_bytes(&mut self.bytes, rgb));
+        let products = pulp::Arch::new().dispatch(|| products(rgb));
         for (total, sum) in self.products.iter_mut().zip(products) {
             *total += u128::from(sum);
         }
@@ -102,6 +95,43 @@ impl Sums {
             skipped: Vec::new(),
         })
     }
+}
+
+#[inline(always)]
+fn add_bytes(sums: &mut [u64], rgb: &[u8]) {
+    for (sum, &byte) in sums.iter_mut().zip(rgb) {
+        *sum += u64::from(byte);
+    }
+}
+
+/// Sums of the products of [`PAIRS`] over the pixels of an image.
+#[inline(always)]
+fn products(rgb: &[u8]) -> [u64; 6] {
+    const LANES: usize = 64;
+    let mut total = [0_u64; 6];
+    let mut sums = [[0_u32; LANES]; 6];
+    // A lane overflows after 2^32 / 255^2 = 66,051 rows of pixels.
+    for rows in rgb.chunks(3 * LANES << 16) {
+        let (rows, rest) = rows.as_chunks::<{ 3 * LANES }>();
+        for row in rows {
+            let pixels = row.as_chunks::<3>().0;
+            let channels: [[u16; LANES]; 3] = array::from_fn(|c| array::from_fn(|i| u16::from(pixels[i][c])));
+            for (sums, (a, b)) in sums.iter_mut().zip(PAIRS) {
+                for ((sum, &x), &y) in sums.iter_mut().zip(&channels[a]).zip(&channels[b]) {
+                    *sum += u32::from(x * y);
+                }
+            }
+        }
+        for (total, sums) in total.iter_mut().zip(&mut sums) {
+            *total += std::mem::replace(sums, [0; LANES]).iter().map(|&sum| u64::from(sum)).sum::<u64>();
+        }
+        for pixel in rest.chunks_exact(3) {
+            for (total, (a, b)) in total.iter_mut().zip(PAIRS) {
+                *total += u64::from(u16::from(pixel[a]) * u16::from(pixel[b]));
+            }
+        }
+    }
+    total
 }
 
 impl Statistics {

@@ -18,8 +18,8 @@ pub use index::{block_x, block_y, block_z, thread};
 pub use math::{bf16_pair, exp2_approx, fma, log2_approx, rcp_approx, rsqrt_approx};
 pub use matrix::{load_matrices, load_matrices_transposed, multiply_bf16};
 pub use shared::{
-    commit_copies, copy_async, copy_async_if, copy_float_async, shared_base, shared_load, shared_load4, shared_store,
-    wait_for_copies,
+    commit_copies, copy_async, copy_async_if, copy_float_async, opaque, shared_base, shared_load, shared_load2,
+    shared_load4, shared_store, wait_for_copies,
 };
 pub use sync::{barrier, converge, shuffle_down, shuffle_xor};
 

@@ -18,6 +18,15 @@ pub fn shared_base() -> u32 {
     address
 }
 
+/// The same address as if it were unknown: what is added to it later stays a constant of the instructions, where
+/// the compiler would otherwise keep each sum in a register.
+#[inline(always)]
+pub fn opaque(mut address: u32) -> u32 {
+    // SAFETY: it does nothing.
+    unsafe { asm!("// {}", inout(reg32) address, options(pure, nomem, nostack, preserves_flags)) };
+    address
+}
+
 /// Reads a float.
 ///
 /// # Safety
@@ -28,6 +37,21 @@ pub unsafe fn shared_load(address: u32) -> f32 {
     // SAFETY: the caller's contract.
     unsafe { asm!("ld.shared.f32 {}, [{}];", out(reg32) value, in(reg32) address, options(nostack, readonly)) }
     value
+}
+
+/// Reads two neighbouring floats.
+///
+/// # Safety
+/// As [`shared_load`], for 8 bytes aligned to 8.
+#[inline(always)]
+pub unsafe fn shared_load2(address: u32) -> [f32; 2] {
+    let (x, y);
+    // SAFETY: the caller's contract.
+    unsafe {
+        asm!("ld.shared.v2.f32 {{{}, {}}}, [{}];", out(reg32) x, out(reg32) y, in(reg32) address,
+            options(nostack, readonly));
+    }
+    [x, y]
 }
 
 /// Reads four neighbouring floats.
@@ -100,11 +124,13 @@ pub unsafe fn shared_store(address: u32, value: impl Shared) {
 /// after [`wait_for_copies`] and a barrier.
 #[inline(always)]
 pub unsafe fn copy_async(to: u32, from: *const u16, wanted: bool) {
-    let bytes = if wanted { 16_u32 } else { 0 };
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract. The condition goes in as a number, because a choice of 16 or 0 bytes would be
+    // made of one choice for each part of the condition.
     unsafe {
-        asm!("cp.async.cg.shared.global [{}], [{}], 16, {};", in(reg32) to, in(reg64) from, in(reg32) bytes,
-            options(nostack));
+        asm!("{{.reg .pred wanted; .reg .b32 bytes;",
+            "setp.ne.u32 wanted, {}, 0; selp.b32 bytes, 16, 0, wanted;",
+            "cp.async.cg.shared.global [{}], [{}], 16, bytes;}}",
+            in(reg32) u32::from(wanted), in(reg32) to, in(reg64) from, options(nostack));
     }
 }
 
@@ -142,10 +168,11 @@ pub fn wait_for_copies<const N: u32>() {
 /// As [`copy_async`], for 4 bytes aligned to 4.
 #[inline(always)]
 pub unsafe fn copy_float_async(to: u32, from: *const f32, wanted: bool) {
-    let bytes = if wanted { 4_u32 } else { 0 };
-    // SAFETY: the caller's contract.
+    // SAFETY: as in `copy_async`.
     unsafe {
-        asm!("cp.async.ca.shared.global [{}], [{}], 4, {};", in(reg32) to, in(reg64) from, in(reg32) bytes,
-            options(nostack));
+        asm!("{{.reg .pred wanted; .reg .b32 bytes;",
+            "setp.ne.u32 wanted, {}, 0; selp.b32 bytes, 4, 0, wanted;",
+            "cp.async.ca.shared.global [{}], [{}], 4, bytes;}}",
+            in(reg32) u32::from(wanted), in(reg32) to, in(reg64) from, options(nostack));
     }
 }

@@ -1,11 +1,24 @@
 //! The block and the thread of a product.
 
+use core::marker::PhantomData;
+
 use super::copy::Copy;
-use super::{LEFT_BYTES, LEFT_PITCH, Places, Product, RIGHT_PITCH, STAGE_BYTES, STAGES, TILE_K, TILE_M, TILE_N};
-use crate::arch::{
-    F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, shared_load4, thread, wait_for_copies,
-};
+use super::layout::{Layout, TermsFirst};
+use super::{LEFT_BYTES, Places, Product, STAGES, TILE_K, TILE_M, stage_bytes};
+use crate::arch::{F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, thread, wait_for_copies};
 use crate::geometry::ceil_div;
+
+/// Threads along the rows of a tile.
+const LANES_M: u32 = 16;
+/// Threads along its columns.
+const LANES_N: u32 = 8;
+
+/// The row and the column of this thread among the threads of a tile. Neighbours share their columns and their
+/// neighbours again their rows, so that half a warp's reads of 16 bytes each are served at once.
+#[inline(always)]
+fn lanes() -> (u32, u32) {
+    (thread() / 32 * 4 + thread() / 16 % 2 * 2 + thread() % 2, thread() / 2 % 8)
+}
 
 /// What a block computes.
 #[derive(Clone, Copy)]
@@ -23,10 +36,10 @@ pub struct Block {
 impl Block {
     /// This one.
     #[inline(always)]
-    pub fn new(product: Product) -> Block {
-        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, TILE_N));
+    pub fn new(product: Product, tile_n: u32) -> Block {
+        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, tile_n));
         let (problem, part) = (z / product.parts, z % product.parts);
-        Block { problem, part, row: x / tiles_n * TILE_M, column: x % tiles_n * TILE_N }
+        Block { problem, part, row: x / tiles_n * TILE_M, column: x % tiles_n * tile_n }
     }
 }
 
@@ -48,51 +61,76 @@ struct Steps<'a> {
     matrices: &'a Matrices,
     problem: u32,
     source: u32,
+    /// The operands of the source.
+    left: *const f32,
+    right: *const f32,
     k: u32,
     first: u32,
     end: u32,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    /// Those of the terms `first..end` of each source from `source` on.
+    #[inline(always)]
+    fn new(matrices: &'a Matrices, problem: u32, source: u32, first: u32, end: u32) -> Steps<'a> {
+        let (left, right) = (matrices.left, matrices.right);
+        let mut steps = Steps { matrices, problem, source, left, right, k: first, first, end };
+        steps.enter(source);
+        steps
+    }
+
+    /// Goes to the first term of the part in a source.
+    #[inline(always)]
+    fn enter(&mut self, source: u32) {
+        let Matrices { left, left_at, right, right_at } = *self.matrices;
+        self.source = source;
+        self.left = left.wrapping_add(left_at.of(source, self.problem) as usize);
+        self.right = right.wrapping_add(right_at.of(source, self.problem) as usize);
+        self.k = self.first;
+    }
+
     /// Starts the copies of a step to a stage, and goes on to the next step.
     ///
     /// # Safety
     /// As [`Copy::start`].
     #[inline(always)]
     unsafe fn start(&mut self, left: &impl Copy, right: &impl Copy, stage: u32) {
-        let Matrices { left_at, right_at, .. } = *self.matrices;
         // SAFETY: the caller's contract; the places are those of the source.
         unsafe {
-            let from = self.matrices.left.add(left_at.of(self.source, self.problem) as usize);
-            left.start(from, stage, self.k);
-            let from = self.matrices.right.add(right_at.of(self.source, self.problem) as usize);
-            right.start(from, stage + LEFT_BYTES, self.k);
+            left.start(self.left, stage, self.k);
+            right.start(self.right, stage + LEFT_BYTES, self.k);
         }
         self.k += TILE_K;
         if self.k >= self.end {
-            self.k = self.first;
-            self.source += 1;
+            self.enter(self.source + 1);
         }
     }
 }
 
-/// The thread's 8 x 8 sums of a part.
+/// The thread's sums of a part: of 8 rows, which lie as `L` says, and `OWN` columns.
+pub struct Sums<L, const OWN: usize> {
+    sums: [[f32; OWN]; 8],
+    layout: PhantomData<L>,
+}
+
+/// The thread's sums of a part.
 ///
 /// # Safety
 /// The kernel's contract: all threads of the block reach it, with the whole pool, and what the copies want is
 /// inside of the operands.
 #[inline(always)]
-pub unsafe fn multiply(
+pub unsafe fn multiply<L: Copy, const OWN: usize>(
     block: Block,
     product: Product,
     matrices: &Matrices,
-    left: &impl Copy,
-    right: &impl Copy,
-) -> [[f32; 8]; 8] {
+    left: &L,
+    right: &impl Copy<Layout = TermsFirst>,
+) -> Sums<L::Layout, OWN> {
+    let stage_bytes = const { stage_bytes(LANES_N * OWN as u32) };
     let (source, first) = product.part(block.part);
     let end = if first + product.slice < product.k { first + product.slice } else { product.k };
     let n_steps = ceil_div(end - first, TILE_K) * product.joined;
-    let mut steps = Steps { matrices, problem: block.problem, source, k: first, first, end };
+    let mut steps = Steps::new(matrices, block.problem, source, first, end);
     let pool = shared_base();
 
     // 1. The first copies.
@@ -100,15 +138,15 @@ pub unsafe fn multiply(
     while step < STAGES - 1 {
         if step < n_steps {
             // SAFETY: nobody reads the stages yet.
-            unsafe { steps.start(left, right, pool + step * STAGE_BYTES) };
+            unsafe { steps.start(left, right, pool + step * stage_bytes) };
         }
         commit_copies();
         step += 1;
     }
 
     // 2. Multiply one stage while the next ones are copied.
-    let mut sums = [[0.0; 8]; 8];
-    let (mut read, mut write) = (0, (STAGES - 1) * STAGE_BYTES);
+    let mut sums = Sums { sums: [[0.0; OWN]; 8], layout: PhantomData };
+    let (mut read, mut write) = (0, (STAGES - 1) * stage_bytes);
     let mut step = 0;
     while step < n_steps {
         wait_for_copies::<{ STAGES - 2 }>();
@@ -120,91 +158,84 @@ pub unsafe fn multiply(
                 steps.start(left, right, pool + write);
             }
             commit_copies();
-            multiply_stage(&mut sums, pool + read);
+            sums.add_stage(pool + read);
         }
-        read = if read == (STAGES - 1) * STAGE_BYTES { 0 } else { read + STAGE_BYTES };
-        write = if write == (STAGES - 1) * STAGE_BYTES { 0 } else { write + STAGE_BYTES };
+        read = if read == (STAGES - 1) * stage_bytes { 0 } else { read + stage_bytes };
+        write = if write == (STAGES - 1) * stage_bytes { 0 } else { write + stage_bytes };
         step += 1;
     }
     sums
 }
 
-/// Eight floats: four at `address`, four `APART` bytes further.
-///
-/// # Safety
-/// Both are in the pool, aligned to 16 bytes, and written.
-#[inline(always)]
-unsafe fn fragment<const APART: u32>(address: u32) -> [f32; 8] {
-    // SAFETY: the caller's contract.
-    let (low, high) = unsafe { (shared_load4(address), shared_load4(address + APART)) };
-    [low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w]
-}
-
-/// Adds the products of a stage, in ascending order of the terms.
-///
-/// # Safety
-/// The stage is written, and a barrier lies between.
-#[inline(always)]
-unsafe fn multiply_stage(sums: &mut [[f32; 8]; 8], stage: u32) {
-    let left_at = stage + thread() / 8 * 16;
-    let right_at = stage + LEFT_BYTES + thread() % 8 * 16;
-    unroll!(K in 8 {
-        const LEFT: u32 = K as u32 * LEFT_PITCH * 4;
-        const RIGHT: u32 = K as u32 * RIGHT_PITCH * 4;
-        // SAFETY: 16-byte places inside of the stage.
-        let (a, b) = unsafe { (fragment::<256>(left_at + LEFT), fragment::<128>(right_at + RIGHT)) };
-        unroll!(I in 8 {
-            unroll!(J in 8 {
-                sums[I][J] = fma(a[I], b[J], sums[I][J]);
-            });
-        });
-    });
-}
-
-/// Writes the elements that are inside of `out`, each changed by `finish`, which also gets its column.
-///
-/// # Safety
-/// `out` points to the part's `m * n` floats, and its region is aligned to 16 bytes; `at` is its place there.
-#[inline(always)]
-pub unsafe fn store(
-    sums: &[[f32; 8]; 8],
-    block: Block,
-    product: Product,
-    out: *mut f32,
-    at: u32,
-    finish: impl Fn(f32, u32) -> f32,
-) {
-    let Product { m, n, .. } = product;
-    let at = at as usize + block.part as usize * (m as usize * n as usize);
-    let by_four = (at as u32 | n) % 4 == 0;
-    let (row, column) = (block.row + thread() / 8 * 4, block.column + thread() % 8 * 4);
-    unroll!(I in 8 {
-        let row = row + I as u32 / 4 * 64 + I as u32 % 4;
-        unroll!(H in 2 {
-            let column = column + 32 * H as u32;
-            if row < m && column < n {
-                let left = n - column;
-                let value = |j: usize, sum: f32| finish(sum, column + j as u32);
-                // SAFETY: the row is inside, and so are the columns that are written; four of them are aligned
-                // where the place and every row are multiples of four.
-                unsafe {
-                    let to = out.add(at + row as usize * n as usize + column as usize);
-                    if by_four {
-                        F32x4::new(
-                            value(0, sums[I][4 * H]),
-                            value(1, sums[I][4 * H + 1]),
-                            value(2, sums[I][4 * H + 2]),
-                            value(3, sums[I][4 * H + 3]),
-                        ).store(to);
-                    } else {
-                        unroll!(J in 4 {
-                            if (J as u32) < left {
-                                *to.add(J) = value(J, sums[I][4 * H + J]);
-                            }
+impl<L: Layout, const OWN: usize> Sums<L, OWN> {
+    /// Adds the products of a stage, in ascending order of the terms.
+    ///
+    /// # Safety
+    /// The stage is written, and a barrier lies between.
+    #[inline(always)]
+    unsafe fn add_stage(&mut self, stage: u32) {
+        let (lane_m, lane_n) = lanes();
+        let left = L::place::<LANES_M, 8>(stage, lane_m);
+        let right = TermsFirst::place::<LANES_N, OWN>(stage + LEFT_BYTES, lane_n);
+        unroll!(G in 4 {
+            // SAFETY: the caller's contract.
+            let a = unsafe { L::read::<LANES_M, 8>(left, G as u32) };
+            // SAFETY: the same.
+            let b = unsafe { TermsFirst::read::<LANES_N, OWN>(right, G as u32) };
+            unroll!(K in 4 {
+                unroll!(J in 8 {
+                    if J < OWN {
+                        unroll!(S in 8 {
+                            // To and fro, so that each multiply-add shares a factor with the one before: a card is
+                            // slower where all three operands are read anew.
+                            const I: usize = if J % 2 == 0 { S } else { 7 - S };
+                            self.sums[I][J] = fma(a[K][I], b[K][J], self.sums[I][J]);
                         });
                     }
-                }
-            }
+                });
+            });
         });
-    });
+    }
+
+    /// Writes the elements that are inside of `out`, each changed by `finish`, which also gets its column.
+    ///
+    /// # Safety
+    /// `out` points to the part's `m * n` floats, and its region is aligned to 16 bytes; `at` is its place there.
+    #[inline(always)]
+    pub unsafe fn store(
+        &self,
+        block: Block,
+        product: Product,
+        out: *mut f32,
+        at: u32,
+        finish: impl Fn(f32, u32) -> f32,
+    ) {
+        let Product { m, n, .. } = product;
+        let at = at as usize + block.part as usize * (m as usize * n as usize);
+        let by_four = (at as u32 | n) % 4 == 0;
+        let (lane_m, lane_n) = lanes();
+        let column = |own: usize| block.column + TermsFirst::row::<LANES_N, OWN>(lane_n, own as u32);
+        unroll!(I in 8 {
+            let row = block.row + L::row::<LANES_M, 8>(lane_m, I as u32);
+            let value = |own: usize| finish(self.sums[I][own], column(own));
+            let to = |own: usize| out.wrapping_add(at + row as usize * n as usize + column(own) as usize);
+            unroll!(H in 2 {
+                if by_four && 4 * H + 4 <= OWN {
+                    if row < m && column(4 * H) < n {
+                        let four = F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3));
+                        // SAFETY: the row is inside, and so are four columns; they are aligned, because the place and
+                        // every row are multiples of four.
+                        unsafe { four.store(to(4 * H)) };
+                    }
+                } else {
+                    unroll!(J in 4 {
+                        if 4 * H + J < OWN && row < m && column(4 * H + J) < n {
+                            // SAFETY: row and column are inside.
+                            unsafe { *to(4 * H + J) = value(4 * H + J) };
+                        }
+                    });
+                }
+            });
+        });
+    }
 }

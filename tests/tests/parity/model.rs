@@ -1,5 +1,6 @@
 //! The described network on a device, with its tensors in PyTorch's layouts.
 
+use convnet::Error;
 use convnet::cpu::Cpu;
 use convnet::cuda::Cuda;
 use convnet::naive::Naive;
@@ -10,12 +11,20 @@ use convnet::plan::{Mode, Parameter, Plan, Planned};
 use crate::reference::{Dropout, Reference};
 
 /// A device whose numbers can be read and written without loss.
-pub(crate) trait Wide: Device {
+pub(crate) trait Wide {
+    fn device(&mut self) -> &mut dyn Device;
+    fn run(&mut self, op: &Op) -> Result<(), Error> {
+        self.device().run(op)
+    }
     fn read_wide(&self, span: Span) -> Vec<f64>;
     fn write_wide(&mut self, span: Span, values: &[f64]);
 }
 
 impl Wide for Naive {
+    fn device(&mut self) -> &mut dyn Device {
+        self
+    }
+
     fn read_wide(&self, span: Span) -> Vec<f64> {
         let mut values = vec![0.0; span.len];
         self.read_f64(span, &mut values).expect("a span of the plan is in memory");
@@ -27,10 +36,14 @@ impl Wide for Naive {
     }
 }
 
-/// Devices of f32: what comes from f32 goes back without loss.
+/// Devices of f32 and less: what comes from them goes back without loss.
 macro_rules! narrow {
     ($($device:ty),*) => {
         $(impl Wide for $device {
+            fn device(&mut self) -> &mut dyn Device {
+                self
+            }
+
             fn read_wide(&self, span: Span) -> Vec<f64> {
                 let mut values = vec![0.0; span.len];
                 self.read(span, &mut values).expect("a span of the plan is in memory");
@@ -62,12 +75,13 @@ impl<'a, D: Wide> Model<'a, D> {
         let batch = reference.meta.batch;
         let plan = Plan::compile(&net, batch, mode);
         for &region in &plan.regions {
-            device.reserve(region).expect("there is memory");
+            device.device().reserve(region).expect("there is memory");
         }
         let labels = reference.labels();
         let rates = vec![reference.meta.lr as f32; plan.parameters.len()];
         let ids = (0..batch as u32).collect();
-        device.begin(&mut Step { labels, ids, rates, ..Step::default() }).expect("the step is complete");
+        let mut step = Step { labels, ids, rates, ..Step::default() };
+        device.device().begin(&mut step).expect("the step is complete");
 
         let extent = net.input_of(0);
         let image = reference.input();

@@ -117,6 +117,20 @@ pub(crate) fn compare<D: Wide>(reference: &Reference, report: &mut Report, run: 
     report.compare_losses(&name, &losses, reference.array(&name), &off, switched);
 }
 
+/// The first step of a run: its loss, every tensor, and the parameters after it.
+pub(crate) fn compare_first<D: Wide>(reference: &Reference, report: &mut Report, run: &Run, device: D) {
+    let mut model = Model::new(reference, run.dropout, reference.meta.weight_decay, Mode::Inspect, device);
+    model.forward(0);
+    model.backward(0);
+    if let Some(prefix) = run.tensors {
+        compare_tensors(reference, report, &model, prefix);
+    }
+    model.update();
+    if let Some(suffix) = run.trained {
+        compare_parameters(reference, report, &model, &format!("1{suffix}"), false);
+    }
+}
+
 /// How far PyTorch's f32 is from its f64 in each step of a trajectory.
 fn torch_off(reference: &Reference, name: &str) -> Vec<f64> {
     let losses = |prefix: &str| reference.array(&format!("{prefix}traj/{name}")).unwrap_or_default();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use mutant::{Mutant, mutants};
+use mutant::mutants;
 
 /// Break the kernels' PTX one instruction at a time and count what the tests catch
 #[derive(Args)]
@@ -35,15 +35,24 @@ impl Mutate {
         let path = crate::root().join("target/ptx/kernels.sm_80.ptx");
         let ptx = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: run `cargo xtask build-ptx` first", path.display()))?;
-        let tests = test_binary()?;
         let folder = crate::root().join("target/mutants");
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         let mut survivors = Vec::new();
+        let mut programs: BTreeMap<&str, PathBuf> = BTreeMap::new();
+        let file = folder.join("mutant.ptx");
         let wanted = mutants(&ptx).into_iter().filter(|mutant| mutant.kernel.starts_with(&self.kernels));
         for mutant in wanted.step_by(self.every.max(1)) {
-            let Some(tests_of) = tests_of(&mutant.kernel) else { continue };
-            let caught = caught(&tests, &tests_of, &folder, &mutant)?;
+            let tests =
+                tests_of(&mutant.kernel).with_context(|| format!("no tests are named for {}", mutant.kernel))?;
+            if !programs.contains_key(tests.program) {
+                programs.insert(tests.program, build(tests.program)?);
+            }
+            std::fs::write(&file, &mutant.ptx).with_context(|| file.display().to_string())?;
+            let mut caught = false;
+            for test in &tests.names {
+                caught = caught || fails(&programs[tests.program], test, &file)?;
+            }
             let count = counts.entry(mutant.kernel.clone()).or_default();
             count.0 += usize::from(caught);
             count.1 += 1;
@@ -62,41 +71,59 @@ impl Mutate {
     }
 }
 
-/// The tests of the operation that a kernel belongs to: its name begins with the operation's.
-fn tests_of(kernel: &str) -> Option<[&'static str; 3]> {
-    const PRODUCTS: [&str; 2] = ["conv", "fc"];
-    const OTHERS: [&str; 8] = ["activation", "augment", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
-    let named = |list: &[&'static str]| list.iter().copied().find(|test| kernel.starts_with(test));
-    let product = named(&PRODUCTS).map(|test| [test, "alexnet", "fc_with_many_images"]);
-    product.or(named(&OTHERS).map(|test| [test, "many_towers", "other_layers_of_alexnet"]))
+/// A program of tests of `convnet`, and those of its tests that run a kernel, the quickest first.
+struct Tests {
+    program: &'static str,
+    names: Vec<String>,
 }
 
-/// Builds the operations' tests on the GPU and gives their program.
-fn test_binary() -> Result<PathBuf> {
-    let output = crate::cargo(&["test", "-p", "convnet", "--test", "cuda_operations", "--no-run"])
+/// The tests of a kernel: an operation's kernels have its name in front, and those for bf16 say so.
+fn tests_of(kernel: &str) -> Option<Tests> {
+    const OPERATIONS: [&str; 8] = ["activation", "augment", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
+    const SUMS: [&str; 4] = ["conv", "sum_parts", "column_sums", "fc"];
+    let precision = if kernel.contains("bf16") { "bf16" } else { "f32" };
+    let operations = |tests: &[&str]| {
+        let names = tests.iter().map(|test| format!("{precision}::{test}")).collect();
+        Some(Tests { program: "cuda_operations", names })
+    };
+    let begins = |list: &[&'static str]| list.iter().copied().find(|operation| kernel.starts_with(operation));
+    let device = |test: &str| Some(Tests { program: "device", names: vec![format!("kernels::{test}")] });
+    match kernel {
+        "fill" => device("fill_sets_every_number_and_no_other"),
+        "vector_add" => device("vector_add_adds_as_the_host_does"),
+        "block_reduce" => device("block_reduce_sums_in_its_order"),
+        "gemm_naive" | "gemm_tiled" => device("products_are_those_of_the_host"),
+        "gemm_bf16" => device("bf16_products_are_within_rounding"),
+        _ if begins(&SUMS).is_some() => operations(&["fc_with_many_images", "conv", "fc", "alexnet"]),
+        "softmax_forward" => operations(&["softmax", "logits_that_are_no_numbers", "other_layers_of_alexnet"]),
+        _ => operations(&[begins(&OPERATIONS)?, "many_towers", "other_layers_of_alexnet"]),
+    }
+}
+
+/// Builds a program of tests and gives its path.
+fn build(program: &str) -> Result<PathBuf> {
+    let output = crate::cargo(&["test", "-p", "convnet", "--test", program, "--no-run"])
         .stderr(Stdio::piped())
         .output()
         .context("cannot start cargo")?;
     let text = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the tests do not build:\n{text}");
-    let program = text.lines().rev().find_map(|line| line.rsplit_once('(')?.1.strip_suffix(')'));
-    Ok(crate::root().join(program.context("cargo names no test program")?))
+    let path = text.lines().rev().find_map(|line| line.rsplit_once('(')?.1.strip_suffix(')'));
+    Ok(crate::root().join(path.context("cargo names no test program")?))
 }
 
-fn caught(tests: &Path, tests_of: &[&str], folder: &Path, mutant: &Mutant) -> Result<bool> {
-    let file = folder.join("mutant.ptx");
-    std::fs::write(&file, &mutant.ptx).with_context(|| file.display().to_string())?;
-    let mut child = Command::new(tests)
-        .arg("--exact")
-        .args(tests_of)
-        .env("ALEXNET_KERNELS", &file)
+/// Whether a test fails, or does not end, with the kernels of `ptx`.
+fn fails(program: &Path, test: &str, ptx: &Path) -> Result<bool> {
+    let mut child = Command::new(program)
+        .args(["--exact", test])
+        .env("ALEXNET_KERNELS", ptx)
         .env("RUST_BACKTRACE", "0")
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .current_dir(crate::root())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(|| tests.display().to_string())?;
+        .with_context(|| program.display().to_string())?;
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {

@@ -33,7 +33,10 @@ struct Stages {
 
 fn data(args: &BenchDataArgs) -> Result<()> {
     let side = natural_side(&args.data)?;
-    let data = Dataset::open(&args.data, side)?;
+    let mut data = Dataset::open(&args.data, side)?;
+    if let Some((part, parts)) = args.shard_of {
+        data = data.part(part, parts);
+    }
     let mut order = permutation(1, 0, data.train.len());
     order.truncate(args.images);
     if order.is_empty() {

@@ -64,7 +64,7 @@ fn classes(data: &Dataset) {
 }
 
 /// The stored statistics, or those of the training images.
-fn statistics(data: &Dataset) -> Result<Statistics> {
+pub(super) fn statistics(data: &Dataset) -> Result<Statistics> {
     if let Some(stored) = &data.statistics {
         return Ok(Statistics::clone(stored));
     }

@@ -1,18 +1,16 @@
 //! `alexnet features`: what a layer gives to each image of a data set.
 
-use anyhow::{Context, Result, bail};
-use convnet::augment::{Sampler, View};
-use convnet::net::{Kind, Net};
-use convnet::ops::{Device, Step};
-use convnet::run::Network;
-use dataset::Loader;
 use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use dataset::Loader;
 
 use super::{check_classes, model, open_data};
 use crate::cli::{FeaturesArgs, ModelArgs, SplitName};
 use crate::console::{Progress, bytes, say, thousands};
 use crate::device::{self, AHEAD};
 use crate::features::{Row, Writer};
+use crate::inside::{extract, last_hidden};
 use crate::skips::Skips;
 
 /// Runs the command.
@@ -61,32 +59,4 @@ pub fn run(args: &FeaturesArgs) -> Result<()> {
     let (out, rows) = (args.out.display(), thousands(rows));
     say(format_args!("{out} ({}): layer {layer} of {rows} {split} images, {values} values each", bytes(size)));
     Ok(())
-}
-
-/// The layer that the last fully connected one reads, dropout left out.
-pub(super) fn last_hidden(net: &Net) -> Result<String> {
-    let last = net.layers.iter().rposition(|layer| matches!(layer.kind, Kind::Fc { .. }));
-    let before =
-        last.and_then(|last| net.layers[..last].iter().rev().find(|layer| !matches!(layer.kind, Kind::Dropout { .. })));
-    Ok(before.with_context(|| format!("net {} has no hidden layer; give --layer", net.name))?.name.clone())
-}
-
-/// What `layer` gives to the centres of some images `[n, side, side, 3]`, the towers one after the other.
-pub(super) fn extract<D: Device>(
-    network: &mut Network<D>,
-    sampler: &Sampler,
-    rgb: &[u8],
-    images: usize,
-    layer: &str,
-) -> Result<Vec<Vec<f32>>> {
-    let (labels, ids, draws) = (vec![0; images], vec![0; images], sampler.view(View::Centre, images));
-    let towers = network.features(&mut Step { rgb: rgb.to_vec(), labels, ids, draws, ..Step::default() }, layer)?;
-    let of_image = |image: usize| {
-        towers
-            .iter()
-            .flat_map(|tower| &tower[tower.len() / images * image..][..tower.len() / images])
-            .copied()
-            .collect()
-    };
-    Ok((0..images).map(of_image).collect())
 }

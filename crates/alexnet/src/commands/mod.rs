@@ -11,6 +11,8 @@ mod model;
 pub mod net;
 pub mod predict;
 pub mod prepare;
+pub mod report;
+pub mod show;
 pub mod similar;
 pub mod submit;
 pub mod train;
@@ -34,6 +36,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Eval(args) => eval::run(args).map(|()| ExitCode::SUCCESS),
         Command::Features(args) => features::run(args).map(|()| ExitCode::SUCCESS),
         Command::Similar(args) => similar::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Show(args) => show::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
         Command::Ensemble(args) => ensemble::run(args).map(|()| ExitCode::SUCCESS),
         Command::Submit(args) => submit::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
@@ -68,7 +72,8 @@ fn natural_side(folder: &Path) -> Result<usize> {
 
 /// Checks that a data set has the classes of a checkpoint.
 fn check_classes(data: &Dataset, expected: &[String], checkpoint: &Path) -> Result<()> {
-    if data.classes == expected {
+    let is_same = |(a, b): (&String, &String)| dataset::same_class(a, b);
+    if data.classes.len() == expected.len() && data.classes.iter().zip(expected).all(is_same) {
         return Ok(());
     }
     let missing: Vec<&str> =

@@ -22,13 +22,19 @@ pub(super) struct Model {
     pub(super) sampler: Sampler,
 }
 
-/// Reads the checkpoint that was asked for.
+/// Reads the checkpoint that was asked for; of a run the best one, or the last if no epoch is done.
 pub(super) fn checkpoint(path: Option<&Path>) -> Result<Checkpoint> {
-    let path = match path {
-        Some(path) => run_folder::checkpoint_in(path, [BEST, LAST])?,
-        None => run_folder::newest()?,
-    };
-    Checkpoint::read(&path)
+    one_of(path, [BEST, LAST])
+}
+
+/// Reads the checkpoint that was asked for; of a run the last one, which has its whole history.
+pub(super) fn last(path: Option<&Path>) -> Result<Checkpoint> {
+    one_of(path, [LAST, BEST])
+}
+
+fn one_of(path: Option<&Path>, names: [&str; 2]) -> Result<Checkpoint> {
+    let path = path.map_or_else(run_folder::newest, |path| Ok(path.to_owned()))?;
+    Checkpoint::read(&run_folder::checkpoint_in(&path, names)?)
 }
 
 /// Opens the checkpoint that was asked for, for up to `batch` images at a time (by default the training batch).

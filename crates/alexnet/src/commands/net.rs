@@ -3,7 +3,7 @@
 mod placement;
 
 use anyhow::Result;
-use convnet::net::{Extent, Kind, Layer, Net, Reads};
+use convnet::net::Net;
 use convnet::plan::{Mode, Plan};
 
 use crate::cli::NetArgs;
@@ -54,15 +54,7 @@ fn show(net: &Net) {
         if net.towers == 1 { "" } else { "s" },
         net.classes
     ));
-    let head = ["layer", "type", "kernel", "stride", "pad", "reads", "output", "parameters", "multiply-adds"];
-    let mut rows = vec![head.map(str::to_string)];
-    rows.extend(net.layers.iter().enumerate().map(|(index, layer)| row(net, index, layer)));
-    let mut total = [const { String::new() }; 9];
-    total[0] = "total".to_string();
-    total[7] = thousands(net.parameters());
-    total[8] = thousands(net.multiply_adds());
-    rows.push(total);
-    table(&rows);
+    table(&describe::table(net));
 
     say("\nweights       initial deviation, bias; factors of rate, bias rate, decay, bias decay");
     for layer in &net.layers {
@@ -86,38 +78,6 @@ fn section(title: &str, lines: impl IntoIterator<Item = String>) {
         say(format_args!("\n{title}"));
         lines.iter().for_each(|line| say(format_args!("  {line}")));
     }
-}
-
-fn row(net: &Net, index: usize, layer: &Layer) -> [String; 9] {
-    let dash = || "-".to_string();
-    let square = |size: usize| format!("{size}x{size}");
-    let (kernel, stride, pad) = match layer.kind {
-        Kind::Conv { size, stride, pad, .. } => (square(size), stride.to_string(), pad.to_string()),
-        Kind::Pool { size, stride, .. } => (square(size), stride.to_string(), "0".to_string()),
-        Kind::Lrn { size, .. } => (format!("{size} maps"), dash(), dash()),
-        Kind::MapNorm { size, .. } => (square(size), dash(), dash()),
-        _ => (dash(), dash(), dash()),
-    };
-    let count = |number: usize| if number == 0 { dash() } else { thousands(number) };
-    [
-        layer.name.clone(),
-        layer.kind.name().to_string(),
-        kernel,
-        stride,
-        pad,
-        if layer.reads == Reads::All { "all" } else { "own" }.to_string(),
-        extent(layer.output),
-        count(net.parameters_of(index)),
-        count(net.multiply_adds_of(index)),
-    ]
-}
-
-/// `55x55x96 (2x48)`
-fn extent(extent: Extent) -> String {
-    let Extent { height, width, channels, towers } = extent;
-    let place = if (height, width) == (1, 1) { String::new() } else { format!("{height}x{width}x") };
-    let split = if towers == 1 { String::new() } else { format!(" ({towers}x{channels})") };
-    format!("{place}{}{split}", towers * channels)
 }
 
 /// Prints columns as wide as they need to be: the last two to the right.

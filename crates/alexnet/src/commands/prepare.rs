@@ -1,5 +1,6 @@
 //! `alexnet prepare`: packs images into a data set.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,17 @@ use crate::interrupt::{self, Interrupt};
 /// # Errors
 /// When the source has no images, or the data set cannot be written.
 pub fn run(args: &PrepareArgs) -> Result<ExitCode> {
-    let inside = |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    if inside(&args.out).starts_with(inside(&args.source)) {
-        bail!("{} lies inside {}; give an --out beside it", args.out.display(), args.source.display());
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let out = absolute(&args.out);
+    if let Some(source) = args.sources.iter().find(|source| out.starts_with(absolute(source))) {
+        bail!("{} lies inside {}; give an --out beside it", args.out.display(), source.display());
     }
     let interrupt = Interrupt::install()?;
-    let data = Dataset::folder(&args.source, args.size)?;
+    let folder = args.sources.iter().find(|source| source.is_dir());
+    if folder.is_none() {
+        say("reading the lists of the tars");
+    }
+    let data = Dataset::sources(&args.sources, args.size, args.val_fraction)?;
     let threads = args.threads.unwrap_or_else(device::processors);
     let total = data.train.len() + data.val.len();
     say(format_args!(
@@ -40,7 +46,8 @@ pub fn run(args: &PrepareArgs) -> Result<ExitCode> {
         !interrupt.requested()
     };
     let encoding = if args.raw { Encoding::Raw } else { Encoding::Jpeg };
-    let prepared = dataset::prepare(&data, &args.source, &args.out, encoding, threads, &see)?;
+    let root = folder.map_or(Path::new(""), PathBuf::as_path);
+    let prepared = dataset::prepare(&data, root, &args.out, encoding, threads, &see)?;
     drop(progress);
     let Some(prepared) = prepared else {
         say("stopped; the same command goes on from here");

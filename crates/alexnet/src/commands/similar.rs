@@ -6,11 +6,11 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::features::{extract, last_hidden};
 use super::{check_classes, model, open_data};
 use crate::cli::{ModelArgs, SimilarArgs};
 use crate::console::{say, thousands};
 use crate::features::{Features, Neighbour};
+use crate::inside::{extract, last_hidden};
 use crate::pictures;
 use crate::probabilities::write_whole;
 

@@ -18,8 +18,8 @@ use crate::console::{self, Progress, percent, quoted, say, thousands};
 use crate::interrupt::{self, Interrupt};
 use crate::run_folder::{self, LAST, RunFolder, STATISTICS};
 use crate::skips::Skips;
-use crate::training::{self, Ending, Options, Parts, Run, Schedule};
-use crate::{describe, device};
+use crate::training::{Ending, Options, Parts, Run, Schedule};
+use crate::{describe, device, environment, inside};
 
 /// Runs the command.
 ///
@@ -128,6 +128,7 @@ impl Start {
             "classes": data.classes.len(),
             "settings": settings,
             "device": device,
+            "environment": environment::describe(),
             "steps": state.position.steps,
         }));
     }
@@ -228,13 +229,14 @@ fn conclude(state: &State, data: &Dataset, folder: &RunFolder, ending: Ending, c
         let shares = shares.collect::<Vec<_>>().join(", ");
         say(format_args!("colour in the first kernels (grey 0 %, random 66.67 %): {shares}"));
     }
-    say(format_args!("run folder: {} (pictures, log.jsonl, checkpoints)", folder.path().display()));
+    say(format_args!("run folder: {} (pictures, log.jsonl, TensorBoard events, checkpoints)", folder.path().display()));
     say("next:");
     if matches!(ending, Ending::Steps | Ending::Interrupt) {
         say(format_args!("  {program} train --resume {run}"));
     }
     say(format_args!("  {program} eval --model {run} --crops 10"));
-    if let Some(image) = training::example(data, folder.path()) {
+    say(format_args!("  {program} report {run}"));
+    if let Some(image) = inside::example(data, folder.path()) {
         say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
     }
 }

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use image::{Rgb, RgbImage};
+use image::Rgb;
 use plotters::coord::Shift;
 use plotters::prelude::{ChartBuilder, Circle, Color, DrawingArea, IntoDrawingArea, PathElement, RGBColor, WHITE};
 
 use super::axis::{Axis, short};
+use super::drawing::{Drawing, Point};
 use super::text::{self, Align, Style};
-use super::{BLUE, Error, FAINT, GREEN, GREY, INK, VERMILLION, output};
+use super::{BLUE, Error, FAINT, GREEN, GREY, INK, VERMILLION};
 
 mod labels;
 mod smooth;
@@ -56,9 +57,6 @@ pub struct EpochPoint {
     /// The learning rate between the previous point and this one.
     pub rate: f64,
 }
-
-/// A position in the picture, in pixels; the centre of the first pixel is (0.5, 0.5).
-type Point = (f32, f32);
 
 /// One line of a panel.
 struct Series {
@@ -127,16 +125,16 @@ pub fn curves(history: &[EpochPoint], title: &str, path: &Path) -> Result<(), Er
     let top = PLOT_TOP + labels::rates_height(&rates);
     let panels = panels(&history, x, top);
 
-    let mut canvas = output::canvas(WIDTH.into(), HEIGHT.into(), path)?;
+    let mut canvas = Drawing::new(WIDTH.into(), HEIGHT.into(), path)?;
     draw_shapes(&mut canvas, &panels, &rates).map_err(|source| Error::Draw { path: path.to_owned(), source })?;
     let title = text::fit(title, TITLE, (WIDTH - 72) as f32);
-    text::draw(&mut canvas, &title, (36.0, 46.0), Align::Left, TITLE);
+    canvas.text(&title, (36.0, 46.0), Align::Left, TITLE);
     for panel in &panels {
         draw_axis_texts(&mut canvas, panel);
         labels::draw_rates(&mut canvas, &rates, panel);
         labels::draw_names(&mut canvas, panel);
     }
-    output::save(&canvas, path)
+    canvas.save(path)
 }
 
 /// Whether a value has a place on an axis; huge ones would overflow its arithmetic.
@@ -189,7 +187,7 @@ fn panels(history: &[EpochPoint], x: Axis, top: u32) -> [Panel; 2] {
 type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// Everything but text.
-fn draw_shapes(canvas: &mut RgbImage, panels: &[Panel], rates: &[labels::RateLabel]) -> Drawn {
+fn draw_shapes(canvas: &mut Drawing, panels: &[Panel], rates: &[labels::RateLabel]) -> Drawn {
     let root = Smooth(canvas).into_drawing_area();
     for panel in panels {
         draw_frame(&root, panel, rates)?;
@@ -253,24 +251,24 @@ fn rgb(color: Rgb<u8>) -> RGBColor {
     RGBColor(color.0[0], color.0[1], color.0[2])
 }
 
-fn draw_axis_texts(canvas: &mut RgbImage, panel: &Panel) {
+fn draw_axis_texts(canvas: &mut Drawing, panel: &Panel) {
     let left = panel.left as f32;
-    text::draw(canvas, panel.title, (left - 54.0, 92.0), Align::Left, PANEL);
+    canvas.text(panel.title, (left - 54.0, 92.0), Align::Left, PANEL);
     for tick in panel.y.ticks() {
         let y = panel.place((panel.x.low, tick)).1;
         let at = (left - 10.0, TICK.baseline(y));
-        text::draw(canvas, &panel.y.text(tick), at, Align::Right, TICK);
+        canvas.text(&panel.y.text(tick), at, Align::Right, TICK);
     }
     for tick in panel.x.ticks() {
         let x = panel.place((tick, panel.y.low)).0;
         let at = (x, (PLOT_BOTTOM + 26) as f32);
-        text::draw(canvas, &panel.x.text(tick), at, Align::Center, TICK);
+        canvas.text(&panel.x.text(tick), at, Align::Center, TICK);
     }
     let middle = (left + PLOT_WIDTH as f32 / 2.0, (PLOT_BOTTOM + 52) as f32);
-    text::draw(canvas, "epoch", middle, Align::Center, TICK);
+    canvas.text("epoch", middle, Align::Center, TICK);
     if panel.series.is_empty() {
         let middle = (middle.0, ((panel.top + PLOT_BOTTOM) / 2) as f32);
-        text::draw(canvas, "no finite values", middle, Align::Center, Style::regular(15.0, GREY));
+        canvas.text("no finite values", middle, Align::Center, Style::regular(15.0, GREY));
     }
 }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use image::{Rgb, RgbImage};
 
-use super::text::{self, Align, Style};
-use super::{Error, INK, output};
+use super::drawing::Drawing;
+use super::text::{Align, Style};
+use super::{Error, INK};
 
 const MARGIN: u64 = 36;
 const GAP: u64 = 8;
@@ -27,6 +28,19 @@ pub struct Filter {
     pub rgb: Vec<f32>,
 }
 
+impl Filter {
+    /// One pixel for each weight: 0 is mid grey, the largest magnitude is full black or full colour.
+    /// Weights that are not finite are drawn as 0.
+    pub(crate) fn image(&self) -> RgbImage {
+        let finite = self.rgb.iter().filter(|it| it.is_finite());
+        let largest = finite.fold(0f32, |largest, it| largest.max(it.abs()));
+        RgbImage::from_fn(self.width as u32, self.height as u32, |column, row| {
+            let weights = &self.rgb[(row as usize * self.width + column as usize) * 3..];
+            Rgb([0, 1, 2].map(|channel| level(weights[channel], largest)))
+        })
+    }
+}
+
 /// Draws the first layer's kernels, 16 in a row, one block of tiles for each tower.
 ///
 /// Each kernel has its own scale: 0 is mid grey, its largest magnitude is full black or full
@@ -46,7 +60,7 @@ pub fn filters(towers: &[Vec<Filter>], path: &Path) -> Result<(), Error> {
     // One tower needs no name.
     let label = if towers.len() > 1 { LABEL } else { 0 };
     let block_height = |tower: &Vec<Filter>| label + tower.len().div_ceil(COLUMNS) as u64 * (tile_height + GAP) - GAP;
-    let mut canvas = output::canvas(
+    let mut canvas = Drawing::new(
         2 * MARGIN + columns * (tile_width + GAP) - GAP,
         2 * MARGIN + towers.iter().map(block_height).sum::<u64>() + (towers.len() as u64 - 1) * TOWER_GAP,
         path,
@@ -56,18 +70,19 @@ pub fn filters(towers: &[Vec<Filter>], path: &Path) -> Result<(), Error> {
     for (tower_idx, tower) in towers.iter().enumerate() {
         if label > 0 {
             let at = (MARGIN as f32, (top + 20) as f32);
-            text::draw(&mut canvas, &format!("tower {}", tower_idx + 1), at, Align::Left, LABEL_STYLE);
+            canvas.text(&format!("tower {}", tower_idx + 1), at, Align::Left, LABEL_STYLE);
         }
         for (idx, filter) in tower.iter().enumerate() {
             let corner = (
                 MARGIN + (idx % COLUMNS) as u64 * (tile_width + GAP),
                 top + label + (idx / COLUMNS) as u64 * (tile_height + GAP),
             );
-            draw_tile(&mut canvas, filter, corner, factor as u32);
+            let corner = (corner.0 as i64, corner.1 as i64);
+            canvas.image(filter.image(), corner, (tile_width as u32, tile_height as u32), true);
         }
         top += block_height(tower) + TOWER_GAP;
     }
-    output::save(&canvas, path)
+    canvas.save(path)
 }
 
 /// The extents that all kernels share.
@@ -89,18 +104,6 @@ fn check(towers: &[Vec<Filter>], path: &Path) -> Result<(usize, usize), Error> {
     match expected {
         Some((height, width)) if height * width > 0 && towers.iter().all(|it| !it.is_empty()) => Ok((height, width)),
         _ => Err(Error::Empty { path: path(), what: "filters" }),
-    }
-}
-
-fn draw_tile(canvas: &mut RgbImage, filter: &Filter, corner: (u64, u64), factor: u32) {
-    let finite = filter.rgb.iter().filter(|it| it.is_finite());
-    let largest = finite.fold(0f32, |largest, it| largest.max(it.abs()));
-    for (idx, weights) in filter.rgb.chunks_exact(3).enumerate() {
-        let color = Rgb([0, 1, 2].map(|c| level(weights[c], largest)));
-        let (row, column) = ((idx / filter.width) as i64, (idx % filter.width) as i64);
-        let x = corner.0 as i64 + column * i64::from(factor);
-        let y = corner.1 as i64 + row * i64::from(factor);
-        super::fill_rect(canvas, (x, y), (factor, factor), color);
     }
 }
 

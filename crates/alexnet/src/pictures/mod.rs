@@ -1,32 +1,40 @@
-//! The pictures of a run, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`],
+//! Pictures, drawn from plain data: [`curves()`], [`filters()`], [`predictions()`], [`confusion()`],
 //! [`sheet()`] and [`neighbours()`].
 //!
-//! Each function writes one PNG file, about 1600 pixels wide, on white.
+//! Each function writes one file, PNG or SVG as its name says, about 1600 pixels wide, on white.
+//! Both come from the same list of shapes.
 //! The file is complete or it is not there: it is encoded in memory, written under a temporary
 //! name in the same folder, and renamed.
-//! Text is set in an embedded subset of DejaVu Sans, so nothing of the system is needed.
+//! Text of a PNG file is set in an embedded subset of DejaVu Sans, so nothing of the system is needed.
 //! The colours are told apart by people with any of the common colour blindnesses
 //! (the palette of Okabe and Ito), and no meaning rests on colour alone.
 
 mod axis;
+mod confusion;
 mod curves;
+mod drawing;
 mod filters;
 mod neighbours;
 mod output;
 mod predictions;
+mod raster;
 mod sheet;
+mod svg;
 mod text;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use image::{Rgb, RgbImage};
+use image::Rgb;
 
+pub use confusion::confusion;
 pub use curves::{EpochPoint, curves};
 pub use filters::{Filter, filters};
 pub use neighbours::neighbours;
 pub use predictions::{Prediction, most_predictions, predictions};
 pub use sheet::sheet;
+
+pub(crate) use output::png;
 
 /// The most pixels a picture may have: 300 predictions or 80,000 small filters.
 pub const MAX_PIXELS: u64 = 1 << 26;
@@ -38,6 +46,26 @@ const FAINT: Rgb<u8> = Rgb([226, 226, 226]);
 const BLUE: Rgb<u8> = Rgb([0, 114, 178]);
 const VERMILLION: Rgb<u8> = Rgb([213, 94, 0]);
 const GREEN: Rgb<u8> = Rgb([0, 158, 115]);
+
+/// What a picture's file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Pixels.
+    Png,
+    /// Shapes.
+    Svg,
+}
+
+impl Format {
+    /// What the end of a name says.
+    pub fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_ascii_lowercase().to_str()? {
+            "png" => Some(Format::Png),
+            "svg" => Some(Format::Svg),
+            _ => None,
+        }
+    }
+}
 
 /// Why a picture could not be made; each names the picture's file.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +128,13 @@ pub enum Error {
         /// The library's reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The picture could not be encoded as PNG.
+    /// The end of the picture's name is not that of a format.
+    #[error("{}: expected a name that ends in .png or .svg", path.display())]
+    Format {
+        /// The picture's file.
+        path: PathBuf,
+    },
+    /// The picture could not be encoded.
     #[error("{}: cannot be encoded", path.display())]
     Encode {
         /// The picture's file.
@@ -118,40 +152,9 @@ pub enum Error {
     },
 }
 
-/// Fills the part of a rectangle that is inside the picture.
-fn fill_rect(image: &mut RgbImage, (x, y): (i64, i64), (width, height): (u32, u32), c: Rgb<u8>) {
-    let clip = |low: i64, extent: u32, limit: u32| {
-        let high = (low + i64::from(extent)).clamp(0, i64::from(limit));
-        low.clamp(0, i64::from(limit)) as u32..high as u32
-    };
-    let columns = clip(x, width, image.width());
-    for row in clip(y, height, image.height()) {
-        for column in columns.clone() {
-            image.put_pixel(column, row, c);
-        }
-    }
-}
-
-/// Mixes `color` into a pixel; `coverage` is from 0 to 1.
-fn blend(pixel: &mut Rgb<u8>, color: Rgb<u8>, coverage: f32) {
-    for (old, new) in pixel.0.iter_mut().zip(color.0) {
-        let mixed = f32::from(*old) + (f32::from(new) - f32::from(*old)) * coverage;
-        *old = mixed.round() as u8;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rectangles_are_clipped() {
-        let mut image = RgbImage::from_pixel(4, 4, WHITE);
-        fill_rect(&mut image, (-2, 3), (3, 9), INK);
-        let inked: Vec<_> = image.enumerate_pixels().filter(|it| *it.2 == INK).map(|it| (it.0, it.1)).collect();
-        assert_eq!(inked, [(0, 3)]);
-        fill_rect(&mut image, (9, -9), (3, 3), INK);
-    }
 
     #[test]
     fn messages_name_the_file() {

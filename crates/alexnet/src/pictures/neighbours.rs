@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use image::RgbImage;
-use image::imageops::{self, FilterType};
 
-use super::{Error, GREY, fill_rect, output};
+use super::drawing::Drawing;
+use super::{Error, GREY};
 
 /// The side of an image on the picture: seven of them, with gaps and margins, are about 1600 pixels.
 const SIDE: u32 = 204;
@@ -27,9 +27,9 @@ pub fn neighbours(rows: &[Vec<Vec<u8>>], side: usize, path: &Path) -> Result<(),
     let step = u64::from(SIDE + GAP);
     let width = u64::from(2 * MARGIN + RULE_GAP) + most * step - u64::from(2 * GAP);
     let height = u64::from(2 * MARGIN) + rows.len() as u64 * step - u64::from(GAP);
-    let mut canvas = output::canvas(width, height, path)?;
+    let mut canvas = Drawing::new(width, height, path)?;
     // Small pictures keep their pixels visible.
-    let filter = if side < SIDE as usize / 2 { FilterType::Nearest } else { FilterType::CatmullRom };
+    let sharp = side < SIDE as usize / 2;
     for (row, images) in rows.iter().enumerate() {
         let y = i64::from(MARGIN) + row as i64 * step as i64;
         for (column, rgb) in images.iter().enumerate() {
@@ -39,11 +39,11 @@ pub fn neighbours(rows: &[Vec<Vec<u8>>], side: usize, path: &Path) -> Result<(),
             let image = image.ok_or(Error::Length { path: path.to_owned(), what: "image", index, expected, got })?;
             let rule = if column > 0 { i64::from(RULE_GAP - GAP) } else { 0 };
             let x = i64::from(MARGIN) + column as i64 * step as i64 + rule;
-            imageops::replace(&mut canvas, &imageops::resize(&image, SIDE, SIDE, filter), x, y);
+            canvas.image(image, (x, y), (SIDE, SIDE), sharp);
         }
-        fill_rect(&mut canvas, (i64::from(MARGIN + SIDE + RULE_GAP / 2), y), (2, SIDE), GREY);
+        canvas.rect((i64::from(MARGIN + SIDE + RULE_GAP / 2), y), (2, SIDE), GREY);
     }
-    output::save(&canvas, path)
+    canvas.save(path)
 }
 
 #[cfg(test)]

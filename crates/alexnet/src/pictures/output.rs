@@ -1,4 +1,4 @@
-//! From pixels to a file: white canvases, PNG, and atomic writing.
+//! From a picture to a file: PNG, and atomic writing.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -7,28 +7,22 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ImageEncoder, RgbImage};
+use image::{ImageEncoder, ImageError, RgbImage};
 
-use super::{Error, MAX_PIXELS, WHITE};
-
-/// A white picture, if it is not too large.
-pub(super) fn canvas(width: u64, height: u64, path: &Path) -> Result<RgbImage, Error> {
-    match (u32::try_from(width), u32::try_from(height)) {
-        (Ok(w), Ok(h)) if width.saturating_mul(height) <= MAX_PIXELS => Ok(RgbImage::from_pixel(w, h, WHITE)),
-        _ => Err(Error::TooLarge { path: path.to_owned(), width, height }),
-    }
-}
-
-/// Writes `image` as a PNG file that is complete or not there.
-pub(super) fn save(image: &RgbImage, path: &Path) -> Result<(), Error> {
+/// An image as a PNG file.
+pub(crate) fn png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let mut png = Vec::new();
-    PngEncoder::new_with_quality(&mut png, CompressionType::Default, FilterType::Adaptive)
-        .write_image(image, image.width(), image.height(), image::ExtendedColorType::Rgb8)
-        .map_err(|source| Error::Encode { path: path.to_owned(), source })?;
-    write_atomically(&png, path).map_err(|source| Error::Write { path: path.to_owned(), source })
+    PngEncoder::new_with_quality(&mut png, CompressionType::Default, FilterType::Adaptive).write_image(
+        image,
+        image.width(),
+        image.height(),
+        image::ExtendedColorType::Rgb8,
+    )?;
+    Ok(png)
 }
 
-fn write_atomically(bytes: &[u8], path: &Path) -> io::Result<()> {
+/// Writes a file that is complete or not there.
+pub(super) fn write(bytes: &[u8], path: &Path) -> io::Result<()> {
     let temporary = temporary_name(path)?;
     // A name that is already there belongs to somebody else and is not removed.
     let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
@@ -65,45 +59,23 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_replaces_the_previous_one() {
+    fn a_file_replaces_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
-        save(&canvas(3, 2, &path).unwrap(), &path).unwrap();
-        save(&canvas(5, 4, &path).unwrap(), &path).unwrap();
-        assert_eq!(image::open(&path).unwrap().to_rgb8().dimensions(), (5, 4));
+        write(b"long before", &path).unwrap();
+        write(b"after", &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"after");
         assert_eq!(names(folder.path()), ["a.png"]);
     }
 
     #[test]
-    fn a_missing_folder_is_named() {
+    fn what_cannot_be_written_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("nowhere/a.png");
-        let error = save(&canvas(3, 2, &path).unwrap(), &path).unwrap_err();
-        assert!(matches!(&error, Error::Write { .. }));
-        assert!(error.to_string().contains("nowhere/a.png"), "{error}");
+        assert!(write(b"a", &folder.path().join("nowhere/a.png")).is_err());
+        assert!(write(b"a", Path::new("/")).is_err());
         assert!(names(folder.path()).is_empty());
-    }
-
-    #[test]
-    fn a_failed_rename_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.png");
-        fs::create_dir(&path).unwrap();
-        let error = save(&canvas(3, 2, &path).unwrap(), &path).unwrap_err();
-        assert!(matches!(&error, Error::Write { .. }));
+        fs::create_dir(folder.path().join("a.png")).unwrap();
+        assert!(write(b"a", &folder.path().join("a.png")).is_err());
         assert_eq!(names(folder.path()), ["a.png"]);
-    }
-
-    #[test]
-    fn a_folder_is_not_a_file_name() {
-        let path = Path::new("/");
-        let error = save(&canvas(3, 2, path).unwrap(), path).unwrap_err();
-        assert!(matches!(&error, Error::Write { .. }));
-    }
-
-    #[test]
-    fn huge_pictures_are_refused() {
-        let error = canvas(1 << 40, 1 << 40, Path::new("a.png")).unwrap_err();
-        assert!(matches!(error, Error::TooLarge { .. }));
     }
 }

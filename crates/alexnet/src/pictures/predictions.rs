@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
+use super::drawing::Drawing;
 use super::text::{self, Align, Style};
-use super::{Error, INK, MAX_PIXELS, fill_rect, output};
+use super::{Error, INK, MAX_PIXELS};
 
 const MARGIN: u32 = 36;
 const COLUMNS: usize = 4;
@@ -64,7 +64,7 @@ pub fn predictions(items: &[Prediction], path: &Path) -> Result<(), Error> {
     let (step_x, step_y) = (side + COLUMN_GAP, side + truth_height + n_bars * (BAR + BAR_GAP) + ROW_GAP);
     let columns = items.len().min(COLUMNS) as u64;
     let rows = items.len().div_ceil(COLUMNS) as u64;
-    let mut canvas = output::canvas(
+    let mut canvas = Drawing::new(
         u64::from(2 * MARGIN - COLUMN_GAP) + columns * u64::from(step_x),
         u64::from(2 * MARGIN - ROW_GAP) + rows * u64::from(step_y),
         path,
@@ -76,7 +76,7 @@ pub fn predictions(items: &[Prediction], path: &Path) -> Result<(), Error> {
         if let Some(truth) = &item.truth {
             let truth = text::fit(truth, TRUTH_STYLE, side as f32);
             let center = (cell.x as f32 + side as f32 / 2.0, (cell.y + side + 27) as f32);
-            text::draw(&mut canvas, &truth, center, Align::Center, TRUTH_STYLE);
+            canvas.text(&truth, center, Align::Center, TRUTH_STYLE);
         }
         for (bar_idx, (label, probability)) in item.top.iter().take(BARS).enumerate() {
             let y = cell.y + side + truth_height + bar_idx as u32 * (BAR + BAR_GAP);
@@ -84,7 +84,7 @@ pub fn predictions(items: &[Prediction], path: &Path) -> Result<(), Error> {
             draw_bar(&mut canvas, label, *probability, is_true, &Cell { y, ..cell });
         }
     }
-    output::save(&canvas, path)
+    canvas.save(path)
 }
 
 /// How many images of this side, without true labels, [`predictions`] can draw on one picture.
@@ -129,34 +129,32 @@ fn check(items: &[Prediction], path: &Path) -> Result<(), Error> {
 }
 
 /// Draws the image in the middle of a square, with a thin frame.
-fn draw_image(canvas: &mut RgbImage, item: &Prediction, cell: &Cell) {
+fn draw_image(canvas: &mut Drawing, item: &Prediction, cell: &Cell) {
     let side = item.side as u32;
     let Some(image) = RgbImage::from_raw(side, side, item.rgb.clone()) else { return };
     let shown = shown_side(item.side);
-    let filter = if side <= TINY { FilterType::Nearest } else { FilterType::CatmullRom };
-    let image = imageops::resize(&image, shown, shown, filter);
     let inset = (cell.side - shown) / 2;
     let (x, y) = (i64::from(cell.x + inset), i64::from(cell.y + inset));
-    fill_rect(canvas, (x - 1, y - 1), (shown + 2, shown + 2), FRAME);
-    imageops::replace(canvas, &image, x, y);
+    canvas.rect((x - 1, y - 1), (shown + 2, shown + 2), FRAME);
+    canvas.image(image, (x, y), (shown, shown), side <= TINY);
 }
 
-fn draw_bar(canvas: &mut RgbImage, label: &str, probability: f32, is_true: bool, cell: &Cell) {
+fn draw_bar(canvas: &mut Drawing, label: &str, probability: f32, is_true: bool, cell: &Cell) {
     let (color, style) = if is_true { (TRUE_BAR, TRUE_LABEL_STYLE) } else { (OTHER_BAR, LABEL_STYLE) };
     // NaN fills nothing.
     let probability = probability.clamp(0.0, 1.0);
     let filled = (probability * cell.side as f32).round() as u32;
     let corner = (i64::from(cell.x), i64::from(cell.y));
-    fill_rect(canvas, corner, (cell.side, BAR), TRACK);
-    fill_rect(canvas, corner, (filled, BAR), color);
+    canvas.rect(corner, (cell.side, BAR), TRACK);
+    canvas.rect(corner, (filled, BAR), color);
 
     let figure = percent(probability);
     let baseline = style.baseline(cell.y as f32 + BAR as f32 / 2.0);
     let right = (cell.x + cell.side - PAD) as f32;
-    text::draw(canvas, &figure, (right, baseline), Align::Right, style);
+    canvas.text(&figure, (right, baseline), Align::Right, style);
     let room = (cell.side - 3 * PAD) as f32 - text::width(&figure, style);
     let label = text::fit(label, style, room);
-    text::draw(canvas, &label, ((cell.x + PAD) as f32, baseline), Align::Left, style);
+    canvas.text(&label, ((cell.x + PAD) as f32, baseline), Align::Left, style);
 }
 
 fn percent(probability: f32) -> String {

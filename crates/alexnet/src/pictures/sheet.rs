@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use image::{RgbImage, imageops};
+use image::RgbImage;
 
-use super::{Error, output};
+use super::Error;
+use super::drawing::Drawing;
 
 /// Pixels between pictures.
 const GAP: usize = 4;
@@ -21,16 +22,17 @@ pub fn sheet(pictures: &[Vec<u8>], side: usize, path: &Path) -> Result<(), Error
     }
     let columns = ((WIDTH - GAP) / (side + GAP)).clamp(1, pictures.len());
     let extent = |count: usize| (GAP + count * (side + GAP)) as u64;
-    let mut canvas = output::canvas(extent(columns), extent(pictures.len().div_ceil(columns)), path)?;
+    let mut canvas = Drawing::new(extent(columns), extent(pictures.len().div_ceil(columns)), path)?;
     for (index, rgb) in pictures.iter().enumerate() {
         let expected = side * side * 3;
         let picture = RgbImage::from_raw(side as u32, side as u32, rgb.clone())
             .filter(|_| rgb.len() == expected)
             .ok_or_else(|| Error::Length { path: path.to_owned(), what: "picture", index, expected, got: rgb.len() })?;
         let place = |count: usize| (GAP + count * (side + GAP)) as i64;
-        imageops::replace(&mut canvas, &picture, place(index % columns), place(index / columns));
+        let corner = (place(index % columns), place(index / columns));
+        canvas.image(picture, corner, (side as u32, side as u32), true);
     }
-    output::save(&canvas, path)
+    canvas.save(path)
 }
 
 #[cfg(test)]

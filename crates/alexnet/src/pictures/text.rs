@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScaleFont, ScaleFont, point};
 use image::{Rgb, RgbImage};
 
-use super::blend;
+use super::raster::blend;
 
 /// Height of a capital letter in ems; used to centre a line on a bar or a tick.
 const CAP_HEIGHT: f32 = 0.729;

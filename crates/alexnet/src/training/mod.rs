@@ -4,7 +4,6 @@
 //! So a run that goes on from a checkpoint gives the same bits as one that never stopped, wherever it was in an epoch.
 
 mod meter;
-mod pictures;
 mod report;
 mod schedule;
 mod specialisation;
@@ -24,13 +23,14 @@ use crate::checkpoint::{self, EpochRecord, NotFinite, Position, State, Sums};
 use crate::console;
 use crate::device::AHEAD;
 use crate::evaluate::{self, Classifier, Split};
+use crate::inside;
 use crate::interrupt::Interrupt;
+use crate::pictures;
 use crate::run_folder::{LAST, RunFolder};
 use crate::skips::Skips;
 use meter::Meter;
 use stall::StallWatch;
 
-pub use pictures::example;
 pub use report::error_of;
 pub use schedule::{Plateau, Rates, Schedule, names};
 
@@ -370,11 +370,18 @@ impl<'a, D: Device> Run<'a, D> {
     fn draw(&mut self) {
         let Parts { net, data, network, state, folder, .. } = &mut self.parts;
         let title = format!("{} on {}", net.name, data.name);
-        let mut drawn = vec![pictures::filters(network, &folder.file("filters.png")).map(|_| ())];
+        let mut drawn = Vec::new();
+        let filters = inside::filters(network.parameters(), |parameter| Ok(network.read(parameter.value)?));
+        drawn.push(filters.and_then(|filters| match filters {
+            Some(towers) => Ok(pictures::filters(&towers, &folder.file("filters.png"))?),
+            None => Ok(()),
+        }));
         if !state.history.is_empty() {
-            drawn.push(pictures::curves(&state.history, &title, &folder.file("curves.png")));
+            let points = inside::points(&state.history);
+            drawn.push(pictures::curves(&points, &title, &folder.file("curves.png")).map_err(Error::from));
         }
-        drawn.push(pictures::predictions(network, &self.sampler, data, &folder.file("predictions.png")));
+        let items = inside::predictions(&mut Classifier::new(network, &self.sampler, 1), data);
+        drawn.push(items.and_then(|items| Ok(pictures::predictions(&items, &folder.file("predictions.png"))?)));
         for error in drawn.into_iter().filter_map(Result::err) {
             console::warn(format_args!("{error:#}"));
         }

@@ -2,9 +2,10 @@
 
 use kernels_gpu::element::Divisor;
 use kernels_gpu::product::copy::{MAX_EXTENT, Windows};
-use kernels_gpu::{bf16, conv};
+use kernels_gpu::{Precision, bf16, conv, product};
 
 use super::Cuda;
+use super::blocks::Blocks;
 use super::operand::count;
 use super::product::{Launch, ProductKernels, column_sums, finish, same};
 use crate::Error;
@@ -13,17 +14,17 @@ use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operatio
 
 const FORWARD: ProductKernels = ProductKernels { f32: &conv::FORWARD, bf16: &bf16::conv::FORWARD };
 const INPUT_GRAD: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD, bf16: &bf16::conv::INPUT_GRAD };
-/// For a stride above 1.
-const INPUT_GRAD_STRIDED: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD_STRIDED, ..INPUT_GRAD };
 const WEIGHT_GRAD: ProductKernels = ProductKernels { f32: &conv::WEIGHT_GRAD, bf16: &bf16::conv::WEIGHT_GRAD };
 
-/// Terms of a sum that are added in one part. Every sum of AlexNet's forward convolutions is one part; a weight gradient
-/// is cut into enough parts to fill a card.
-const SLICE: u32 = 2304;
+/// Terms of an f32 sum over channels that are added in one part: every such sum of AlexNet is one.
+const SLICE: u32 = 3200;
+/// Terms of an f32 sum over windows that are added in one part. There are so many that a weight gradient fills a card.
+const WINDOWS: u32 = 1536;
 
 /// A convolution as kernels take it.
 pub(super) struct Extents {
     shape: ConvShape,
+    images: usize,
     slice: u32,
     /// Windows of the batch.
     outputs: u32,
@@ -51,14 +52,17 @@ impl Extents {
         let (outputs, inputs) = (count(op, images * windows)?, count(op, images * pixels)?);
         count(op, taps * filters)?;
         let terms = count(op, taps * channels)?;
-        Ok(Extents { shape, slice, outputs, inputs, terms })
+        Ok(Extents { shape, images, slice, outputs, inputs, terms })
     }
 
     /// Whether what lies side by side in images and weights can be copied in chunks.
-    fn chunked(&self) -> bool {
+    fn chunked(&self, precision: Precision) -> bool {
         let ConvShape { channels, filters, size, .. } = self.shape;
-        let is_multiple = |extent: usize| extent.is_multiple_of(bf16::CHUNK as usize);
-        is_multiple(channels) && is_multiple(filters) && size <= bf16::MAX_SIZE as usize
+        let (chunk, max_size) = match precision {
+            Precision::F32 => (product::CHUNK, MAX_EXTENT),
+            Precision::Bf16 => (bf16::CHUNK, bf16::MAX_SIZE),
+        };
+        [channels, filters].iter().all(|extent| extent.is_multiple_of(chunk as usize)) && size <= max_size as usize
     }
 
     /// Windows over the inputs.
@@ -107,7 +111,7 @@ pub(super) fn input_grad(cuda: &mut Cuda, op: &ConvInputGrad, images: usize) -> 
 }
 
 pub(super) fn weight_grad(cuda: &mut Cuda, op: &ConvWeightGrad, images: usize) -> Result<(), Error> {
-    weight_grad_of(cuda, op, &Extents::new(ConvWeightGrad::NAME, op.shape, images, SLICE)?, ConvWeightGrad::NAME)
+    weight_grad_of(cuda, op, &Extents::new(ConvWeightGrad::NAME, op.shape, images, WINDOWS)?, ConvWeightGrad::NAME)
 }
 
 /// The forward pass, of an operation called `name`.
@@ -117,12 +121,23 @@ pub(super) fn forward_of(
     extents: &Extents,
     name: &'static str,
 ) -> Result<(), Error> {
+    let inputs = op.towers.iter().flat_map(|tower| &tower.inputs);
+    let blocks = Blocks::new(cuda, name, op.shape, extents.images, inputs, Precision::Bf16)?;
+    let extents = blocks.as_ref().map_or(extents, |blocks| &blocks.extents);
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let sources = towers[0].inputs.len() as u32;
         let products = cuda.join([extents.outputs, filters, extents.terms], sources, extents.slice);
-        let input = cuda.sources(name, towers.iter().map(|tower| &tower.inputs[..]))?;
-        let weight = cuda.sources(name, towers.iter().map(|tower| &tower.weights[..]))?;
+        let (input, weight) = match &blocks {
+            Some(blocks) => (
+                blocks.images(cuda, towers[0].inputs[0], towers.len())?,
+                blocks.weights(cuda, towers.iter().map(|tower| tower.weights[0]), towers.len())?,
+            ),
+            None => (
+                cuda.sources(name, towers.iter().map(|tower| &tower.inputs[..]))?,
+                cuda.sources(name, towers.iter().map(|tower| &tower.weights[..]))?,
+            ),
+        };
         let bias = cuda.operand(name, towers.iter().map(|tower| tower.bias))?;
         let output = cuda.operand(name, towers.iter().map(|tower| tower.output))?;
         let bias = Some((bias, finish(op.activation)));
@@ -144,7 +159,7 @@ pub(super) fn forward_of(
         // SAFETY: the operation passed its check, so each span holds all images, weights or biases, and an output
         // overlaps nothing; parts go to scratch memory that was made for them; regions are aligned to 256 bytes; the
         // product and the windows are of one shape, whose extents were checked; grid and block are the kernel's.
-        unsafe { launch.run(cuda, FORWARD, &arguments, [&input, &weight], extents.chunked()) }?;
+        unsafe { launch.run(cuda, FORWARD, &arguments, [&input, &weight], extents.chunked(products.precision)) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -159,8 +174,6 @@ pub(super) fn input_grad_of(
 ) -> Result<(), Error> {
     let (windows, shape) = (extents.gradient_windows(), &op.shape);
     let terms = (shape.size * shape.size * shape.filters) as u32;
-    let (kernels, chunked) =
-        if shape.stride == 1 { (INPUT_GRAD, extents.chunked()) } else { (INPUT_GRAD_STRIDED, false) };
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
         let consumers = same(name, consumers)?;
@@ -179,8 +192,9 @@ pub(super) fn input_grad_of(
             Argument::value(&windows),
             Argument::value(&products.product),
         ];
+        let chunked = shape.stride == 1 && extents.chunked(products.precision);
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { launch.run(cuda, kernels, &arguments, [&d_output, &weight], chunked) }?;
+        unsafe { launch.run(cuda, INPUT_GRAD, &arguments, [&d_output, &weight], chunked) }?;
         launch.sum_parts(cuda)?;
     }
     Ok(())
@@ -193,6 +207,9 @@ pub(super) fn weight_grad_of(
     extents: &Extents,
     name: &'static str,
 ) -> Result<(), Error> {
+    let inputs = op.towers.iter().flat_map(|tower| &tower.inputs);
+    let blocks = Blocks::new(cuda, name, op.shape, extents.images, inputs, Precision::F32)?;
+    let extents = blocks.as_ref().map_or(extents, |blocks| &blocks.extents);
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     let products = cuda.split([extents.terms, filters, extents.outputs], 1, extents.slice).in_floats();
     let pairs = op.towers.iter().flat_map(|tower| {
@@ -201,10 +218,14 @@ pub(super) fn weight_grad_of(
     });
     let pairs = pairs.collect::<Vec<_>>();
     for pairs in pairs.chunks(kernels_gpu::element::MAX_TOWERS) {
-        let input = cuda.sources(name, pairs.iter().map(|(input, _, _)| &input[..]))?;
+        let input = match &blocks {
+            Some(blocks) => blocks.images(cuda, pairs[0].0[0], pairs.len())?,
+            None => cuda.sources(name, pairs.iter().map(|(input, _, _)| &input[..]))?,
+        };
         let d_output = cuda.sources(name, pairs.iter().map(|(_, d_output, _)| &d_output[..]))?;
-        let d_weight = cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight))?;
-        let launch = Launch::new(cuda, name, products, pairs.len() as u32, d_weight, None)?;
+        let d_weight = || cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight));
+        let output = blocks.as_ref().map_or_else(d_weight, |blocks| Ok(blocks.d_filters(pairs.len())))?;
+        let launch = Launch::new(cuda, name, products, pairs.len() as u32, output, None)?;
         let arguments = [
             Argument::address(&input.base),
             Argument::value(&input.at),
@@ -216,13 +237,17 @@ pub(super) fn weight_grad_of(
             Argument::value(&products.product),
         ];
         // SAFETY: as in `forward_of`, for gradients.
-        unsafe { launch.run(cuda, WEIGHT_GRAD, &arguments, [&input, &d_output], extents.chunked()) }?;
+        unsafe { launch.run(cuda, WEIGHT_GRAD, &arguments, [&input, &d_output], extents.chunked(products.precision)) }?;
         launch.sum_parts(cuda)?;
+        if let Some(blocks) = &blocks {
+            let d_weight = cuda.operand(name, pairs.iter().map(|&(_, _, d_weight)| d_weight))?;
+            blocks.finish(cuda, &d_weight, pairs.len())?;
+        }
     }
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let d_output = cuda.operand(name, towers.iter().map(|tower| tower.d_output))?;
         let d_bias = cuda.operand(name, towers.iter().map(|tower| tower.d_bias))?;
-        column_sums(cuda, name, products, d_output, d_bias, towers.len() as u32)?;
+        column_sums(cuda, name, [extents.outputs, filters], d_output, d_bias, towers.len() as u32)?;
     }
     Ok(())
 }

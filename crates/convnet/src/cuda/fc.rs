@@ -5,8 +5,11 @@ use super::conv::{Extents, forward_of, input_grad_of, weight_grad_of};
 use crate::Error;
 use crate::ops::{ConvShape, FcForward, FcInputGrad, FcShape, FcWeightGrad, Forward, InputGrad, Operation, WeightGrad};
 
-/// Terms of a sum that are added in one part: there are few rows, so a card is filled by parts.
-const SLICE: u32 = 1024;
+/// Terms of an f32 sum that are added in one part. There are few rows, so a card is filled by parts, and a layer with few
+/// columns, too, needs more of them.
+fn slice(FcShape { inputs, outputs }: FcShape) -> u32 {
+    if inputs.saturating_mul(outputs) <= 1 << 21 { 176 } else { 768 }
+}
 
 fn conv_shape(FcShape { inputs, outputs }: FcShape) -> ConvShape {
     ConvShape {
@@ -24,19 +27,19 @@ fn conv_shape(FcShape { inputs, outputs }: FcShape) -> ConvShape {
 
 pub(super) fn forward(cuda: &mut Cuda, op: &FcForward, images: usize) -> Result<(), Error> {
     let shape = conv_shape(op.shape);
-    let extents = Extents::new(FcForward::NAME, shape, images, SLICE)?;
+    let extents = Extents::new(FcForward::NAME, shape, images, slice(op.shape))?;
     let conv = Forward { shape, activation: op.activation, towers: op.towers.clone() };
     forward_of(cuda, &conv, &extents, FcForward::NAME)
 }
 
 pub(super) fn input_grad(cuda: &mut Cuda, op: &FcInputGrad, images: usize) -> Result<(), Error> {
     let shape = conv_shape(op.shape);
-    let extents = Extents::new(FcInputGrad::NAME, shape, images, SLICE)?;
+    let extents = Extents::new(FcInputGrad::NAME, shape, images, slice(op.shape))?;
     input_grad_of(cuda, &InputGrad { shape, sources: op.sources.clone() }, &extents, FcInputGrad::NAME)
 }
 
 pub(super) fn weight_grad(cuda: &mut Cuda, op: &FcWeightGrad, images: usize) -> Result<(), Error> {
     let shape = conv_shape(op.shape);
-    let extents = Extents::new(FcWeightGrad::NAME, shape, images, SLICE)?;
+    let extents = Extents::new(FcWeightGrad::NAME, shape, images, slice(op.shape))?;
     weight_grad_of(cuda, &WeightGrad { shape, towers: op.towers.clone() }, &extents, FcWeightGrad::NAME)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Cuda;
 use crate::Error;
 use crate::device::Graph;
-use crate::ops::{Device, List, Op, Pass};
+use crate::ops::{List, Op, Pass};
 
 /// What is prepared for each list and number of images.
 #[derive(Default)]
@@ -36,9 +36,7 @@ pub(super) fn run_list(cuda: &mut Cuda, list: List, operations: &mut dyn Iterato
 fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
     let key = (list, cuda.step.images());
     let Some(known) = cuda.graphs.0.remove(&key) else {
-        for op in operations {
-            cuda.run(op)?;
-        }
+        cuda.run_all(operations)?;
         cuda.graphs.0.insert(key, None);
         return Ok(());
     };
@@ -52,12 +50,7 @@ fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item
         }
         None => {
             let stream = Arc::clone(&cuda.stream);
-            stream.capture(|| {
-                for op in operations {
-                    cuda.run(op)?;
-                }
-                Ok::<(), Error>(())
-            })?
+            stream.capture(|| cuda.run_all(operations))?
         }
     };
     // SAFETY: what the kernels use are the buffers of the device; whoever moves one clears the graphs. The module lives

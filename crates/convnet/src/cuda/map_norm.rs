@@ -1,10 +1,10 @@
 //! Response normalisation within each map.
 
-use kernels_gpu::element::{Divisor, MAX_TOWERS, grid};
+use kernels_gpu::element::{Divisor, MAX_TOWERS};
 use kernels_gpu::map_norm::{BACKWARD, FORWARD, Shape, TERMS};
 
-use super::Cuda;
 use super::operand::{arguments, count, width};
+use super::{Cuda, Scratch};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{MapNormBackward, MapNormForward, MapNormShape, Operation, UnaryShape};
@@ -39,7 +39,7 @@ pub(super) fn forward(cuda: &mut Cuda, op: &MapNormForward, images: usize) -> Re
         // divisors are those of the extents, and `half` is below 2^31 / 2; `pack` is 4 only where all places and channels
         // allow it; grid and block are the kernel's.
         unsafe {
-            cuda.launch(FORWARD.of(precision), grid(n, pack, towers.len() as u32), &arguments(&operands, &others))
+            cuda.launch(FORWARD.of(precision), shape.grid(n, towers.len() as u32), &arguments(&operands, &others))
         }?;
     }
     Ok(())
@@ -52,10 +52,10 @@ pub(super) fn backward(cuda: &mut Cuda, op: &MapNormBackward, images: usize) -> 
         let (operands, precision) = cuda.backward_operands::<MapNormShape>(towers)?;
         let pack = width(&operands, op.shape.channels);
         let shape = kernel_shape(&op.shape, pack);
-        let grid = grid(n, pack, towers.len() as u32);
-        let terms = cuda.scratch(towers.len() * len * size_of::<f32>())?;
+        let grid = shape.grid(n, towers.len() as u32);
+        let terms = cuda.scratch(Scratch::Parts, towers.len() * len * precision.bytes())?;
         let others = [Argument::address(&terms), Argument::value(&shape), Argument::value(&n)];
-        // SAFETY: as in `forward`, for gradients; scratch memory has `n` floats for each tower.
+        // SAFETY: as in `forward`, for gradients; scratch memory has `n` elements for each tower.
         unsafe { cuda.launch(TERMS.of(precision), grid, &arguments(&operands, &others)) }?;
         let [saved, _, d_input] = operands;
         // SAFETY: as above, and the kernel before it has written what this one reads.

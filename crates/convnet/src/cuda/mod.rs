@@ -6,6 +6,7 @@
 mod activation;
 mod add;
 mod augment;
+mod blocks;
 mod conv;
 mod dropout;
 mod exchange;
@@ -93,8 +94,10 @@ pub struct Cuda {
     step: Step,
     /// The step, on the card.
     inputs: StepMemory,
-    /// Partial sums of split reductions; grows to the largest and stays.
-    scratch: Option<Buffer>,
+    /// For each [`Scratch`]; grows to the largest and stays.
+    scratch: [Option<Buffer>; 2],
+    /// What is updated.
+    tables: update::Tables,
     functions: HashMap<&'static str, Function>,
     /// Keeps the functions alive.
     _module: Module,
@@ -121,8 +124,21 @@ impl Cuda {
         let graphs = Graphs::default();
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
-        let (step, scratch) = (Step::default(), None);
-        Ok(Cuda { exchanges, memory, step, inputs, scratch, functions, _module: module, graphs, stream, context })
+        let (step, scratch) = (Step::default(), [None, None]);
+        let tables = update::Tables::default();
+        Ok(Cuda {
+            exchanges,
+            memory,
+            step,
+            inputs,
+            scratch,
+            tables,
+            functions,
+            _module: module,
+            graphs,
+            stream,
+            context,
+        })
     }
 
     /// The card's name.
@@ -155,6 +171,23 @@ impl Cuda {
         Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
     }
 
+    /// How long lists of operations take on the card, one behind the other, with the step that has begun: the mean of
+    /// `repeats` runs. Two runs before them are not counted, in which graphs are recorded where there are none yet.
+    ///
+    /// # Errors
+    /// Those of the operations, and the driver's when its clock does not run.
+    pub fn time_lists(&mut self, repeats: usize, lists: &[(List, Vec<&Op>)]) -> Result<Duration, Error> {
+        let (start, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
+        let all =
+            |cuda: &mut Cuda| lists.iter().try_for_each(|(list, ops)| cuda.run_list(*list, &mut ops.iter().copied()));
+        (0..2).try_for_each(|_| all(self))?;
+        self.stream.record(&start)?;
+        (0..repeats).try_for_each(|_| all(self))?;
+        self.stream.record(&end)?;
+        end.synchronize()?;
+        Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
+    }
+
     /// Checks an operation against memory and step, and gives the number of images.
     fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
         let images = self.step.images();
@@ -163,6 +196,28 @@ impl Cuda {
         }
         op.check(images, &|region| self.memory.len(region))?;
         Ok(images)
+    }
+
+    /// Runs operations in order; updates that follow each other together.
+    fn run_all(&mut self, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+        let mut updates = Vec::new();
+        for op in operations {
+            if let Op::Update(update) = op {
+                updates.push(update);
+            } else {
+                self.update_all(&std::mem::take(&mut updates))?;
+                self.run(op)?;
+            }
+        }
+        self.update_all(&updates)
+    }
+
+    fn update_all(&mut self, ops: &[&Update]) -> Result<(), Error> {
+        for op in ops {
+            self.check(*op)?;
+            op.rate(&self.step)?;
+        }
+        update::update(self, ops)
     }
 
     /// Launches a kernel on the stream of the step.
@@ -180,15 +235,25 @@ impl Cuda {
     }
 
     /// At least `bytes` of scratch memory; contents do not outlive the operation.
-    fn scratch(&mut self, bytes: usize) -> Result<u64, Error> {
-        if self.scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
+    fn scratch(&mut self, what: Scratch, bytes: usize) -> Result<u64, Error> {
+        let scratch = &mut self.scratch[what as usize];
+        if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            self.scratch = None;
-            self.scratch = Some(Buffer::zeroed(&self.context, bytes)?);
+            *scratch = None;
+            *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
-        Ok(self.scratch.as_ref().map_or(0, Buffer::address))
+        Ok(scratch.as_ref().map_or(0, Buffer::address))
     }
+}
+
+/// What scratch memory is for.
+#[derive(Clone, Copy)]
+enum Scratch {
+    /// Partial sums of split reductions.
+    Parts,
+    /// A strided convolution over blocks of pixels.
+    Blocks,
 }
 
 impl Device for Cuda {
@@ -321,9 +386,7 @@ impl Device for Cuda {
     }
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
-        self.check(op)?;
-        op.rate(&self.step)?;
-        update::update(self, op)
+        self.update_all(&[op])
     }
 
     fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {

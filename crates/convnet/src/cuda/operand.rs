@@ -19,6 +19,11 @@ pub(super) struct Operand {
 }
 
 impl Operand {
+    /// One in scratch memory.
+    pub(super) fn new(base: u64, precision: Precision, offsets: [u32; MAX_TOWERS]) -> Operand {
+        Operand { base, at: Offsets::new(offsets), precision, offsets }
+    }
+
     /// Where it begins in each tower.
     pub(super) fn places(&self) -> impl Iterator<Item = usize> {
         self.offsets.into_iter().map(|offset| offset as usize)

@@ -1,14 +1,13 @@
 //! What the launches of products share: places of sources, parts in scratch memory, and their sum.
 
-use kernels_gpu::bf16::{self, conv::Entries};
-use kernels_gpu::column_sums::COLUMN_SUMS;
+use kernels_gpu::column_sums::{COLUMN_SUMS, Shape};
 use kernels_gpu::element::{Divisor, MAX_TOWERS, Offsets};
-use kernels_gpu::product::{MAX_LAYERS, MAX_SOURCES, Places, Product};
+use kernels_gpu::product::{CHUNK, MAX_LAYERS, MAX_SOURCES, Places, Product};
 use kernels_gpu::sum_parts::{Finish, SUM_PARTS, Sum};
-use kernels_gpu::{Kernel, Precision};
+use kernels_gpu::{Precision, bf16, conv};
 
-use super::Cuda;
 use super::operand::{Operand, count, wrong_type};
+use super::{Cuda, Scratch};
 use crate::Error;
 use crate::device::Argument;
 use crate::ops::{Activation, Span};
@@ -19,6 +18,15 @@ pub(super) struct Sources {
     pub(super) at: Places,
     /// Where each begins.
     places: Vec<usize>,
+}
+
+impl Sources {
+    /// The only source of each problem.
+    pub(super) fn single(operand: &Operand) -> Sources {
+        let none = Offsets::new([0; MAX_TOWERS]);
+        let at = Places::new([operand.at, none, none, none]);
+        Sources { base: operand.base, at, places: operand.places().collect() }
+    }
 }
 
 impl Cuda {
@@ -58,11 +66,15 @@ impl Cuda {
     /// As [`Cuda::split`], but in one part where sums are short or tiles many, for a forward pass.
     pub(super) fn join(&self, [m, n, k]: [u32; 3], sources: u32, slice: u32) -> Products {
         let precision = self.memory.precision();
-        let product = match precision {
-            Precision::F32 => Product::join(m, n, k, sources, slice),
-            Precision::Bf16 => bf16::join(m, n, k, sources),
+        // In bf16 all parts are summed as those of one source: a forward pass is rounded once.
+        let (product, sources) = match precision {
+            Precision::F32 => {
+                let product = Product::join(m, n, k, sources, slice);
+                (product, product.parts / product.slices)
+            }
+            Precision::Bf16 => (bf16::join(m, n, k, sources), 1),
         };
-        Products { product, precision, floats: false, sources: product.parts / product.slices }
+        Products { product, precision, floats: false, sources }
     }
 }
 
@@ -93,8 +105,8 @@ impl Products {
 /// The kernels of an operation.
 #[derive(Clone, Copy)]
 pub(super) struct ProductKernels {
-    pub(super) f32: &'static Kernel,
-    pub(super) bf16: &'static Entries,
+    pub(super) f32: &'static conv::Entries,
+    pub(super) bf16: &'static bf16::conv::Entries,
 }
 
 /// The number of sources of every problem, which must be one number, at most [`MAX_SOURCES`].
@@ -166,8 +178,8 @@ impl Launch {
         Ok(Launch { base, at, finish, products, problems, in_parts, output, bias })
     }
 
-    /// Launches the kernel of a product, which reads `operands`. `chunked` says whether the shape lets bf16 be copied in
-    /// chunks.
+    /// Launches the kernel of a product, which reads `operands`. `chunked` says whether the shape lets neighbours be copied
+    /// in chunks.
     ///
     /// # Safety
     /// The arguments keep the contract of `kernels`, except for where operands begin.
@@ -180,13 +192,19 @@ impl Launch {
         chunked: bool,
     ) -> Result<(), Error> {
         let Products { product, precision, .. } = self.products;
+        let begin_at = |chunk: u32| {
+            let mut places = operands.iter().flat_map(|operand| &operand.places);
+            places.all(|place| place.is_multiple_of(chunk as usize))
+        };
         let (kernel, grid) = match precision {
-            Precision::F32 => (kernels.f32, product.grid(self.problems)),
+            Precision::F32 => {
+                let (kernel, tile_n) = kernels.f32.of(product.n, chunked && begin_at(CHUNK));
+                (kernel, product.grid(self.problems, tile_n))
+            }
             Precision::Bf16 => {
-                let output = self.output.places().filter(|_| !self.in_parts);
-                let mut places = operands.iter().flat_map(|operand| operand.places.iter().copied()).chain(output);
-                let is_multiple = |place: usize| place.is_multiple_of(bf16::CHUNK as usize);
-                let (kernel, width) = kernels.bf16.of(product.n, chunked && places.all(is_multiple));
+                let mut output = self.output.places().filter(|_| !self.in_parts);
+                let output = output.all(|place| place.is_multiple_of(bf16::CHUNK as usize));
+                let (kernel, width) = kernels.bf16.of(product.n, chunked && begin_at(bf16::CHUNK) && output);
                 (kernel, width.grid(product, self.problems))
             }
         };
@@ -229,34 +247,35 @@ impl Launch {
 /// Scratch memory for `len` floats of each problem: its base, and the place of each.
 fn parts(cuda: &mut Cuda, op: &'static str, len: usize, problems: u32) -> Result<(u64, Offsets), Error> {
     count(op, len * problems as usize)?;
-    let base = cuda.scratch(len * problems as usize * size_of::<f32>())?;
+    let base = cuda.scratch(Scratch::Parts, len * problems as usize * size_of::<f32>())?;
     Ok((base, Offsets::new([0, 1, 2, 3].map(|problem| if problem < problems { problem * len as u32 } else { 0 }))))
 }
 
-/// Sums of the columns of the right operand of `products`, in the same parts.
+/// Sums of the columns of matrices of `rows` by `columns`.
 pub(super) fn column_sums(
     cuda: &mut Cuda,
     op: &'static str,
-    products: Products,
+    [rows, columns]: [u32; 2],
     matrix: Operand,
     output: Operand,
     problems: u32,
 ) -> Result<(), Error> {
-    let Product { n, k, slice, parts, .. } = products.product;
-    let products = Products { product: Product { m: 1, ..products.product }, ..products };
+    let width = kernels_gpu::element::width(matrix.places().chain(output.places()).chain([columns as usize]));
+    let shape = Shape::new(rows, columns, width);
+    let parts = shape.grid(1)[1];
+    let product = Product { m: 1, n: columns, k: rows, slice: shape.slice, slices: parts, joined: 1, parts };
+    let products = Products { product, precision: matrix.precision, floats: true, sources: 1 };
     let launch = Launch::new(cuda, op, products, problems, output, None)?;
     let arguments = [
         Argument::address(&matrix.base),
         Argument::value(&matrix.at),
         Argument::address(&launch.base),
         Argument::value(&launch.at),
-        Argument::value(&k),
-        Argument::value(&n),
-        Argument::value(&slice),
+        Argument::value(&shape),
     ];
-    let grid = kernels_gpu::column_sums::grid(n, parts, problems);
     // SAFETY: the operation passed its check, so the matrix has all its rows and the output an element for each column;
-    // parts go to scratch memory that was made for them; grid, block and shared memory are the kernel's.
-    unsafe { cuda.launch(COLUMN_SUMS.of(matrix.precision), grid, &arguments) }?;
+    // parts go to scratch memory that was made for them; `width` is 4 only where places and columns allow it, and
+    // regions are aligned to 256 bytes; grid, block and shared memory are the kernel's.
+    unsafe { cuda.launch(COLUMN_SUMS.of(matrix.precision), shape.grid(problems), &arguments) }?;
     launch.sum_parts(cuda)
 }

@@ -4,6 +4,7 @@
 //! rest is a few kilobytes, copied in the stream of the step, whose gradients still read the old ones until then.
 
 use kernels_gpu::step::{Draw, StepInfo};
+use rayon::prelude::*;
 
 use crate::Error;
 use crate::device::{Buffer, Context, Event, Pending, Pinned, Stream};
@@ -74,6 +75,9 @@ impl Room {
     }
 }
 
+/// Bytes that a thread copies at a time.
+const COPY_BYTES: usize = 1 << 20;
+
 impl Slot {
     fn new(context: &Context, words: usize) -> Result<Slot, Error> {
         let buffer = Buffer::zeroed(context, words * 4)?;
@@ -128,7 +132,12 @@ impl StepMemory {
                 self.pixels_read(stream)?;
             }
             self.copies.wait(&self.read)?;
-            let fill = |host: &mut [u32]| bytemuck::cast_slice_mut(host)[..step.rgb.len()].copy_from_slice(&step.rgb);
+            // By several threads: one alone would be slower than the card.
+            let fill = |host: &mut [u32]| {
+                let host = &mut bytemuck::cast_slice_mut(host)[..step.rgb.len()];
+                let pieces = host.par_chunks_mut(COPY_BYTES).zip(step.rgb.par_chunks(COPY_BYTES));
+                pieces.for_each(|(host, rgb)| host.copy_from_slice(rgb));
+            };
             self.pixels.upload(&self.copies, fill)?;
             self.copies.record(&self.arrived)?;
             stream.wait(&self.arrived)?;

@@ -2,6 +2,8 @@
 #![allow(unreachable_pub, reason = "two test binaries include it as a module")]
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
+use convnet::ops::Span;
+
 use crate::common::check::check;
 pub use crate::common::layers::{Setup, Unary, Weighted, unary, weighted};
 pub use crate::common::memory::{Fill, Memory};
@@ -185,6 +187,8 @@ pub fn shapes_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy, every: b
         check_conv(device, conv(13, 192, 13, 192, 3, 1, 1), own)?;
         check_conv(device, conv(13, 192, 13, 128, 3, 1, 1), own)?;
     }
+    // The first layer of a small image: over blocks of pixels in bf16.
+    check_conv(device, conv(23, 3, 5, 48, 11, 4, 2), Setup { images: 2, towers: 1, fill: Fill::Signed, ..own })?;
     check_conv(device, conv(13, 128, 13, 192, 3, 1, 1), all)?;
     check_fc(device, FcShape { inputs: 4608, outputs: 512 }, Setup { images: 3, ..all })?;
     check_fc(device, FcShape { inputs: 2048, outputs: 1000 }, Setup { images: 9, towers: 1, ..all })
@@ -222,8 +226,10 @@ pub fn many_towers_and_maps<D: Tested>(device: impl Fn(usize) -> D + Copy) -> Te
 
 fn many_towers_and_maps_of<D: Tested>(device: impl Fn(usize) -> D + Copy, seed: u64) -> TestCaseResult {
     let setup = |towers| Setup { towers, seed, ..Setup::default() };
-    let shape = ActivationShape { activation: Activation::Relu, len: 60 };
-    check_unary(device, shape, setup(9), Op::ActivationForward, Op::ActivationBackward)?;
+    for activation in [Activation::Relu, Activation::Tanh { a: 1.7, b: 0.6 }] {
+        let shape = ActivationShape { activation, len: 60 };
+        check_unary(device, shape, setup(9), Op::ActivationForward, Op::ActivationBackward)?;
+    }
     let (in_height, in_width, out_height, out_width) = (5, 7, 2, 3);
     let shape = PoolShape { in_height, in_width, channels: 12, out_height, out_width, size: 3, stride: 2 };
     check_unary(device, shape, setup(5), Op::PoolForward, Op::PoolBackward)?;
@@ -251,6 +257,27 @@ pub fn check_softmax<D: Tested>(device: impl Fn(usize) -> D + Copy, classes: usi
     check_op(device, &memory, &Op::SoftmaxForward(forward), &step, &[1.0 / classes as f64, 1.0, 1.0])?;
     let backward = SoftmaxBackward { classes, probabilities, d_logits };
     check_op(device, &memory, &Op::SoftmaxBackward(backward), &step, &[1.0 / images as f64])
+}
+
+/// An image with a logit that is no number is no hit, wherever that stands; the others are what they are.
+pub fn check_broken_logits<D: Tested>(device: impl Fn(usize) -> D) {
+    const CLASSES: usize = 40;
+    let step = step(1, 3, CLASSES);
+    let mut memory = Memory::new(1);
+    let logits = memory.images(3, CLASSES, Fill::Signed);
+    let [probabilities, losses, ranks] =
+        [CLASSES, 1, 1].map(|len| memory.images_in(Region::Results, 3, len, Fill::Signed));
+    let op = Op::SoftmaxForward(SoftmaxForward { classes: CLASSES, logits, probabilities, losses, ranks });
+    let mut device = device(2);
+    for class in 0..CLASSES {
+        memory.load(&mut device);
+        device.write(Span::new(Region::Work, logits.start + CLASSES + class, 1), &[f32::NAN]).unwrap();
+        device.begin(&mut step.clone()).unwrap();
+        device.run(&op).unwrap();
+        let mut found = [0.0; 3];
+        device.read(Span { len: 3, ..ranks }, &mut found).unwrap();
+        assert!(found[1] == CLASSES as f32 && found[0] < found[1] && found[2] < found[1], "{class}: {found:?}");
+    }
 }
 
 /// Sums of partials, more towers than a GPU takes in one launch among them.
@@ -385,6 +412,11 @@ macro_rules! operations {
         #[test]
         fn other_layers_of_alexnet() -> proptest::test_runner::TestCaseResult {
             layers_of_alexnet($device)
+        }
+
+        #[test]
+        fn logits_that_are_no_numbers() {
+            check_broken_logits($device);
         }
 
         #[test]

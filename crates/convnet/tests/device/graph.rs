@@ -11,7 +11,7 @@ const LEN: usize = 3000;
 
 /// One test at a time: nobody may wait for a card while another thread records a graph on it. For the same reason these
 /// tests have a program of their own.
-static CARD: Mutex<()> = Mutex::new(());
+pub(crate) static CARD: Mutex<()> = Mutex::new(());
 
 #[test]
 fn a_graph_runs_what_was_captured_with_the_numbers_of_its_launch() {

@@ -79,7 +79,7 @@ impl Set {
         self.0[id / 64] |= 1 << (id % 64);
     }
 
-    fn remove(&mut self, id: usize) {
+    pub(super) fn remove(&mut self, id: usize) {
         self.0[id / 64] &= !(1 << (id % 64));
     }
 

@@ -186,11 +186,10 @@ impl Driver {
         self.contexts.insert(handle, Context { device, fault: None, legacy, peers, allocations });
     }
 
-    /// Runs all that is pending in a context.
+    /// Waits for all that a context was given.
     fn finish(&mut self, context: u64) {
-        let pending = self.queue.pending().filter(|(_, operation)| operation.context == context);
-        let targets: Vec<_> = pending.map(|(id, _)| id).collect();
-        self.run(&targets);
+        let targets = self.races.open(context);
+        self.wait(&targets);
     }
 
     /// Ends a context and all that belongs to it.

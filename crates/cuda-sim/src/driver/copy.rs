@@ -3,6 +3,7 @@
 use super::Driver;
 use super::error::{Code, Status};
 use super::operation::{Source, Work};
+use super::races::Access;
 
 impl Driver {
     /// Pageable memory is read now, pinned memory when the copy runs.
@@ -23,12 +24,17 @@ impl Driver {
     pub(super) fn upload(&mut self, to: u64, from: &[u8]) -> Status<()> {
         let stream = self.blocking()?;
         self.check_range(to, from.len())?;
-        let is_pinned = self.host_bytes(from.as_ptr().addr() as u64, from.len()).is_some();
+        let pinned = self.host_bytes(from.as_ptr().addr() as u64, from.len());
         let before = self.before(stream);
-        self.run(&before);
+        self.wait(&before);
+        if let Some(host) = &pinned {
+            let context = self.current()?;
+            self.host_reads(context, "cuMemcpyHtoD", &host.range());
+            self.current()?;
+        }
         let copy = self.give_after(stream, Vec::new(), Work::Upload { to, from: Source::Staged(from.into()) })?;
-        if is_pinned {
-            self.run(&[copy]);
+        if pinned.is_some() {
+            self.wait(&[copy]);
         }
         self.current().map(drop)
     }
@@ -71,7 +77,8 @@ impl Driver {
             self.no_implicit_capture(stream)?;
         }
         let after = streams.iter().flat_map(|stream| self.before(*stream)).collect();
-        let copy = self.enqueue(self.streams[&streams[0]].context, after, Work::Copy { to: to.1, from: from.1, bytes });
+        let work = Work::Copy { to: to.1, from: from.1, bytes };
+        let copy = self.enqueue(self.streams[&streams[0]].context, streams[0], after, work);
         streams.into_iter().for_each(|stream| self.set_last(stream, copy));
         Ok(())
     }
@@ -112,9 +119,18 @@ impl Driver {
     fn download_now(&mut self, to: &mut [u8], from: u64, stream: u64) -> Status<()> {
         let point = self.give_after(stream, Vec::new(), Work::Join)?;
         self.run(&[point]);
-        self.current()?;
+        let context = self.current()?;
         self.note_unwritten(from, to.len());
-        self.memory.read(from, to).map_err(|error| self.explain(Code::INVALID_VALUE, error.to_string()))
+        self.memory.read(from, to).map_err(|error| self.explain(Code::INVALID_VALUE, error.to_string()))?;
+        if self.options.checks {
+            let host = self.host_bytes(to.as_ptr().addr() as u64, to.len());
+            let mut accesses = vec![Access::device(from, to.len(), false)];
+            accesses.extend(host.map(|host| Access::host(&host, true)));
+            let what = format!("a blocking copy of {} bytes to the host in stream {stream:#x}", to.len());
+            self.ran(point, context, &what, &accesses);
+        }
+        self.wait(&[point]);
+        self.current().map(drop)
     }
 
     /// The current context's legacy stream, for a call that may block.

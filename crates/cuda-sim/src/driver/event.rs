@@ -14,10 +14,13 @@ pub(super) struct Event {
     pub(super) recorded: Option<Id>,
     /// Where it was recorded last, if that was captured.
     pub(super) captured: Option<Point>,
+    /// Made with a time.
+    is_timed: bool,
 }
 
 /// `CU_EVENT_BLOCKING_SYNC` and `CU_EVENT_DISABLE_TIMING`; interprocess events are not simulated.
 const FLAGS: u32 = 3;
+const DISABLE_TIMING: u32 = 2;
 
 impl Driver {
     pub(super) fn create_event(&mut self, flags: u32) -> Status<u64> {
@@ -26,7 +29,9 @@ impl Driver {
             return Err(Code::INVALID_VALUE);
         }
         let handle = self.handle();
-        self.events.insert(handle, Event { context, recorded: None, captured: None });
+        let is_timed = flags & DISABLE_TIMING == 0;
+        self.clock.runs |= is_timed;
+        self.events.insert(handle, Event { context, recorded: None, captured: None, is_timed });
         Ok(handle)
     }
 
@@ -38,7 +43,7 @@ impl Driver {
 
     pub(super) fn record_event(&mut self, event: u64, stream: u64) -> Status<()> {
         let stream = self.own_stream(stream)?;
-        let context = self.events.get(&event).ok_or(Code::INVALID_HANDLE)?.context;
+        let Event { context, is_timed, .. } = *self.events.get(&event).ok_or(Code::INVALID_HANDLE)?;
         if context != self.streams[&stream].context {
             return Err(Code::INVALID_HANDLE);
         }
@@ -46,30 +51,37 @@ impl Driver {
             Some(capture) => (None, Some(self.point(capture, stream)?)),
             None => (self.give(stream, Work::Join)?, None),
         };
-        self.events.insert(event, Event { context, recorded, captured });
+        self.events.insert(event, Event { context, recorded, captured, is_timed });
         Ok(())
     }
 
     pub(super) fn synchronize_event(&mut self, event: u64) -> Status<()> {
         let (context, recorded) = self.idle_event(event)?;
-        self.run(recorded.as_slice());
+        self.wait(recorded.as_slice());
         self.works(context)
     }
 
     /// Runs one operation that the event needs, if there is one; so a program that polls comes to an end.
     pub(super) fn query_event(&mut self, event: u64) -> Status<()> {
         let (context, recorded) = self.idle_event(event)?;
-        let is_done = !self.step(recorded.as_slice());
+        let is_done = self.query(recorded.as_slice());
         self.works(context)?;
         if is_done { Ok(()) } else { Err(Code::NOT_READY) }
     }
 
+    /// Milliseconds between two events, as predicted: see [`super::clock`].
     pub(super) fn elapsed(&mut self, start: u64, end: u64) -> Status<f32> {
         self.current()?;
-        if !self.events.contains_key(&start) || !self.events.contains_key(&end) {
-            return Err(Code::INVALID_HANDLE);
+        let mut times = [0.0; 2];
+        for (time, event) in times.iter_mut().zip([start, end]) {
+            let event = self.events.get(&event).filter(|event| event.is_timed).ok_or(Code::INVALID_HANDLE)?;
+            let recorded = event.recorded.ok_or(Code::INVALID_HANDLE)?;
+            if self.queue.is_pending(recorded) {
+                return Err(Code::NOT_READY);
+            }
+            *time = self.clock.end(recorded).ok_or(Code::INVALID_HANDLE)?;
         }
-        Err(self.explain(Code::NOT_SUPPORTED, "the simulator has no clock yet".to_string()))
+        Ok(((times[1] - times[0]) * 1e3) as f32)
     }
 
     /// Context and operation of an event that was not captured, on a thread that may wait.

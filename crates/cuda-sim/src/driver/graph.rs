@@ -38,6 +38,12 @@ pub(super) struct Executable {
     last: Option<Id>,
 }
 
+impl Executable {
+    pub(super) fn last(&self) -> Option<Id> {
+        self.last
+    }
+}
+
 impl Driver {
     pub(super) fn graph_nodes(&mut self, graph: u64) -> Status<Vec<u64>> {
         let missing = self.graphs.get(&graph).ok_or(Code::INVALID_HANDLE).map(|graph| match graph.handles.len() {
@@ -80,7 +86,7 @@ impl Driver {
         for node in nodes.iter() {
             let mut after: Vec<Id> = node.after.iter().map(|&before| ids[before]).collect();
             after.push(begin);
-            ids.push(self.enqueue(node.context, after, node.work.clone()));
+            ids.push(self.enqueue(node.context, stream, after, node.work.clone()));
         }
         let end = self.give_after(stream, ids, Work::Join)?;
         if let Some(executable) = self.executables.get_mut(&executable) {

@@ -7,18 +7,26 @@ use super::card::THREADS;
 use super::error::{Code, Status};
 use super::module::Function;
 use super::operation::Work;
+use super::races::Access;
+use crate::exec::launch_touching;
 use crate::ptx::{Kernel, Param};
-use crate::{Config, LaunchError, Problem, Program, launch};
+use crate::{Config, LaunchError, Problem, Program};
 
 /// A launch with its parameters' values.
 #[derive(Debug)]
 pub(super) struct Launch {
-    program: Arc<Program>,
-    name: String,
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared_bytes: usize,
-    parameters: Vec<u8>,
+    pub(super) program: Arc<Program>,
+    pub(super) name: String,
+    pub(super) grid: [u32; 3],
+    pub(super) block: [u32; 3],
+    pub(super) shared_bytes: usize,
+    pub(super) parameters: Vec<u8>,
+}
+
+impl Launch {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES` and `.._PREFERRED_SHARED_MEMORY_CARVEOUT`.
@@ -106,7 +114,8 @@ impl Driver {
         self.give(stream, Work::Launch(Arc::new(launch))).map(drop)
     }
 
-    pub(super) fn run_launch(&self, context: u64, work: &Launch) -> Result<(), (Code, String)> {
+    /// Runs a kernel; what it touched, with checks.
+    pub(super) fn run_launch(&self, context: u64, work: &Launch) -> Result<Vec<Access>, (Code, String)> {
         let context = self.context(context).map_err(|code| (code, String::new()))?;
         let config = Config {
             shared_bytes: work.shared_bytes,
@@ -115,8 +124,8 @@ impl Driver {
             checks: self.options.checks,
             ..Config::new(work.grid, work.block)
         };
-        launch(&work.program, &work.name, &config, &work.parameters, &self.memory)
-            .map(drop)
+        launch_touching(&work.program, &work.name, &config, &work.parameters, &self.memory)
+            .map(|touched| touched.into_iter().map(|(range, writes)| Access { host: false, range, writes }).collect())
             .map_err(|error| (fault(&error), error.to_string()))
     }
 

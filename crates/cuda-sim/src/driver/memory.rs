@@ -31,7 +31,7 @@ impl Driver {
 
     /// Frees at once: what is pending finds the memory gone.
     pub(super) fn free(&mut self, address: u64) -> Status<()> {
-        self.current()?;
+        let current = self.current()?;
         self.no_capture()?;
         if address == 0 {
             return Ok(());
@@ -42,6 +42,7 @@ impl Driver {
         });
         match owner {
             Some((device, bytes)) => {
+                self.host_frees(current, address, bytes);
                 self.forget(device, address, bytes);
                 Ok(())
             }
@@ -57,6 +58,7 @@ impl Driver {
         // The address is one that `Memory::alloc` gave, and was not freed.
         let freed = self.memory.free(address);
         debug_assert_eq!(freed, Ok(()));
+        self.races.forget(false, address..address + bytes as u64);
         self.devices[device as usize].used -= bytes.next_multiple_of(UNIT);
     }
 

@@ -14,21 +14,30 @@
 //! for others.
 //!
 //! # What is reported
-//! A kernel's finding (see [`crate::Problem`]) and an operation on freed memory make every later call on their context
-//! fail with the code that hardware would give, until the primary context is reset or ends. Leaks when a context ends,
-//! pinned memory freed under a copy, and copies to the host of bytes that nobody wrote are reported only. Reports go
-//! to the standard error stream and to [`last_report`].
+//! A kernel's finding (see [`crate::Problem`]), an operation on freed memory, and a race between operations or with the
+//! host make every later call on their context fail with the code that hardware would give, or that of a launch that
+//! failed, until the primary context is reset or ends. Leaks when a context ends and copies to the host of bytes that
+//! nobody wrote are reported only. Reports go to the standard error stream and to [`last_report`].
+//!
+//! Two operations on the same bytes, one of them writing, are a race when the program gave them no order, whatever the
+//! order in which they ran: by streams, events, graphs or waiting. So is memory that is freed before the host knows
+//! that those who use it are done, and pinned memory that it writes under a copy. [`Options::checks`] switches all this
+//! off, too.
 //!
 //! # What it cannot prove
-//! One order is tried, of many; another seed tries another one. Operations run one at a time, so what overlaps on
-//! hardware never does here: a race is seen only when its loser comes out in the values. Nothing is said about time:
-//! `cuEventElapsedTime` is not supported. Capture of copies of pageable memory, the per-thread default stream, managed,
+//! One order is tried, of many; another seed tries another one. Races are found in any of them, with these exceptions:
+//! threads of the host count as one; that the host reads pinned memory before a copy to it is done is seen only in the
+//! values, with the late schedule, or when it passes the memory to a call; and launches without checks, or of 2^20
+//! blocks and more, touch nothing for this purpose. An atomic is a write. Times are predicted,
+//! never measured: `cuEventElapsedTime` says what [`clock`] and the model of a card ([`Options::clock`]) say. Capture of
+//! copies of pageable memory, the per-thread default stream, managed,
 //! mapped and registered host memory, and cooperative launches are not simulated; each is an error.
 
 pub mod abi;
 mod calls;
 mod capture;
 mod card;
+mod clock;
 mod context;
 mod copy;
 mod error;
@@ -41,6 +50,7 @@ mod module;
 mod operation;
 mod options;
 mod pinned;
+mod races;
 mod schedule;
 mod stream;
 pub mod types;
@@ -50,6 +60,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
 pub use card::{A100, Card};
+pub use clock::{Engine, Span};
 pub use options::{Options, OptionsError, Schedule};
 
 use crate::Memory;
@@ -78,6 +89,8 @@ struct Driver {
     graphs: BTreeMap<u64, graph::Graph>,
     executables: BTreeMap<u64, graph::Executable>,
     queue: schedule::Queue,
+    races: races::Races,
+    clock: clock::Clock,
     report: Option<String>,
 }
 
@@ -91,6 +104,19 @@ pub fn start(options: Options) {
 /// Takes what was reported last: kernel, PTX line, block, thread and address of a finding, or what a call refused.
 pub fn last_report() -> Option<String> {
     lock().as_mut()?.report.take()
+}
+
+/// Starts the clock, and a timeline of what runs from now on.
+pub fn record_timeline() {
+    if let Some(driver) = lock().as_mut() {
+        driver.clock.runs = true;
+        driver.clock.spans = Some(Vec::new());
+    }
+}
+
+/// Ends the timeline, and gives it in the order in which the simulator ran the operations. All times are predicted.
+pub fn take_timeline() -> Vec<Span> {
+    lock().as_mut().and_then(|driver| driver.clock.spans.take()).unwrap_or_default()
 }
 
 /// The driver's lock. A kernel runs under it, its blocks on all cores.
@@ -119,6 +145,8 @@ impl Driver {
             graphs: BTreeMap::new(),
             executables: BTreeMap::new(),
             queue: schedule::Queue::new(options.schedule, options.seed),
+            races: races::Races::default(),
+            clock: clock::Clock::new(options.clock),
             report: None,
         };
         driver.devices = (0..options.devices).map(|_| context::Device::new(driver.handle())).collect();

@@ -6,6 +6,7 @@ use super::Driver;
 use super::error::Code;
 use super::launch::Launch;
 use super::pinned::HostBytes;
+use super::races::Access;
 use super::schedule::{Id, Operation};
 use crate::MemoryError;
 
@@ -49,12 +50,47 @@ pub(super) enum Source {
 }
 
 impl Work {
-    /// The pinned memory that it uses.
-    pub(super) fn host(&self) -> Option<&HostBytes> {
+    /// The pinned memory that it uses, and whether it writes it.
+    pub(super) fn host(&self) -> Option<(&HostBytes, bool)> {
         match self {
-            Work::Upload { from: Source::Pinned(host), .. } | Work::Download { to: host, .. } => Some(host),
+            Work::Upload { from: Source::Pinned(host), .. } => Some((host, false)),
+            Work::Download { to: host, .. } => Some((host, true)),
             _ => None,
         }
+    }
+
+    /// What it touches, unless it is a launch: that is known when it has run.
+    fn accesses(&self) -> Vec<Access> {
+        match self {
+            Work::Join | Work::Launch(_) => Vec::new(),
+            Work::Upload { to, from: Source::Staged(bytes) } => vec![Access::device(*to, bytes.len(), true)],
+            Work::Upload { to, from: Source::Pinned(host) } => {
+                vec![Access::host(host, false), Access::device(*to, host.len(), true)]
+            }
+            Work::Download { to, from } => vec![Access::device(*from, to.len(), false), Access::host(to, true)],
+            Work::Copy { to, from, bytes } => {
+                vec![Access::device(*from, *bytes, false), Access::device(*to, *bytes, true)]
+            }
+            Work::Fill { to, bytes, .. } => vec![Access::device(*to, *bytes, true)],
+        }
+    }
+}
+
+impl Operation {
+    /// Its name in reports.
+    pub(super) fn what(&self) -> String {
+        let what = match &self.work {
+            Work::Join => "a point".to_string(),
+            Work::Launch(launch) => format!("kernel {}", launch.name()),
+            Work::Upload { from: Source::Staged(bytes), .. } => {
+                format!("a copy of {} bytes from pageable memory", bytes.len())
+            }
+            Work::Upload { from: Source::Pinned(host), .. } => format!("a copy of {} bytes from the host", host.len()),
+            Work::Download { to, .. } => format!("a copy of {} bytes to the host", to.len()),
+            Work::Copy { bytes, .. } => format!("a copy of {bytes} bytes between devices or within one"),
+            Work::Fill { bytes, .. } => format!("a fill of {bytes} bytes"),
+        };
+        format!("{what} in stream {:#x}", self.stream)
     }
 }
 
@@ -62,28 +98,50 @@ impl Driver {
     /// Runs operations until all of `targets` are done.
     pub(super) fn run(&mut self, targets: &[Id]) {
         while self.step(targets) {}
+        self.clock.waited(targets);
+    }
+
+    /// Runs one operation that `targets` need; true, and the host knows, when there was none left.
+    pub(super) fn query(&mut self, targets: &[Id]) -> bool {
+        let is_done = !self.step(targets);
+        if is_done {
+            self.wait(targets);
+        }
+        is_done
     }
 
     /// Runs one operation towards `targets`; false when they are done.
     pub(super) fn step(&mut self, targets: &[Id]) -> bool {
-        let Some(operation) = self.queue.take(targets) else { return false };
+        let Some((id, operation)) = self.queue.take(targets) else { return false };
+        self.tick(id, &operation);
+        let host = operation.work.host().map(|(host, _)| host.range());
+        host.iter().for_each(|host| self.before_copy(host));
         // A context with a fault, or one that has ended, does nothing more.
-        if self.works(operation.context).is_ok()
-            && let Err((code, text)) = self.execute(&operation)
-        {
-            self.report(text);
-            if let Some(context) = self.contexts.get_mut(&operation.context) {
-                context.fault = Some(code);
+        if self.works(operation.context).is_ok() {
+            match self.execute(&operation) {
+                Ok(launched) if self.options.checks => {
+                    let accesses = operation.work.accesses().into_iter().chain(launched).collect::<Vec<_>>();
+                    self.ran(id, operation.context, &operation.what(), &accesses);
+                }
+                Ok(_) => {}
+                Err((code, text)) => {
+                    self.report(text);
+                    if let Some(context) = self.contexts.get_mut(&operation.context) {
+                        context.fault = Some(code);
+                    }
+                }
             }
         }
+        host.iter().for_each(|host| self.after_copy(host));
         true
     }
 
-    fn execute(&mut self, operation: &Operation) -> Result<(), (Code, String)> {
+    /// Does it; what a launch touched.
+    fn execute(&mut self, operation: &Operation) -> Result<Vec<Access>, (Code, String)> {
         let at_fault = |what: String| move |error: MemoryError| (Code::ILLEGAL_ADDRESS, format!("{what}: {error}"));
         match &operation.work {
             Work::Join => Ok(()),
-            Work::Launch(launch) => self.run_launch(operation.context, launch),
+            Work::Launch(launch) => return self.run_launch(operation.context, launch),
             Work::Upload { to, from } => {
                 let write = |bytes: &[u8]| {
                     let what = format!("a copy of {} bytes from the host to {to:#x}", bytes.len());
@@ -108,6 +166,7 @@ impl Driver {
                 let values: Vec<u8> = pattern.iter().copied().cycle().take(*bytes).collect();
                 self.memory.write(*to, &values).map_err(at_fault(what))
             }
-        }
+        }?;
+        Ok(Vec::new())
     }
 }

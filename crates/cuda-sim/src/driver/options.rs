@@ -1,6 +1,7 @@
 //! What a simulated machine is like.
 
 use super::card::{A100, Card};
+use crate::model::{self, CARDS, H100};
 
 /// How many devices there are, and how they run work.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,8 @@ pub struct Options {
     pub seed: u64,
     /// Whether kernels are checked for reads of unwritten memory and for incomplete warps. Without, they are faster.
     pub checks: bool,
+    /// The card for which the clock predicts times. It may be another one than the devices are.
+    pub clock: &'static model::Card,
     /// A sender and a receiver between which copies arrive with a wrong bit, so that it can be tested what is noticed.
     pub corrupt_link: Option<(u32, u32)>,
 }
@@ -45,13 +48,22 @@ pub struct OptionsError {
 impl Options {
     /// `devices` A100s, seed 0, late, with checks.
     pub fn new(devices: u32) -> Options {
-        Options { devices, card: &A100, schedule: Schedule::Late, seed: 0, checks: true, corrupt_link: None }
+        Options {
+            devices,
+            card: &A100,
+            schedule: Schedule::Late,
+            seed: 0,
+            checks: true,
+            clock: &H100,
+            corrupt_link: None,
+        }
     }
 
     /// The same, changed by the environment:
     /// - `ALEXNET_SIM_SEED`: a number;
     /// - `ALEXNET_SIM_SCHEDULE`: `late`, `random` or `eager`;
     /// - `ALEXNET_SIM_CHECKS`: `on` or `off`;
+    /// - `ALEXNET_SIM_CLOCK`: `a100`, `h100` or `rtx4090`;
     /// - `ALEXNET_SIM_CORRUPT_LINK`: numbers of sender and receiver, as in `0-1`.
     ///
     /// # Errors
@@ -69,6 +81,10 @@ impl Options {
             "off" => Some(false),
             _ => None,
         };
+        let row = |value: &str| {
+            let name = |card: &model::Card| card.name.replace(' ', "").to_lowercase();
+            CARDS.iter().find(|card| name(card) == value)
+        };
         let link = |value: &str| {
             let (from, to) = value.split_once('-')?;
             Some((from.parse().ok()?, to.parse().ok()?))
@@ -77,6 +93,7 @@ impl Options {
             seed: variable("ALEXNET_SIM_SEED", "a number", |value| value.parse().ok())?.unwrap_or(new.seed),
             schedule: variable("ALEXNET_SIM_SCHEDULE", "late, random or eager", schedule)?.unwrap_or(new.schedule),
             checks: variable("ALEXNET_SIM_CHECKS", "on or off", checks)?.unwrap_or(new.checks),
+            clock: variable("ALEXNET_SIM_CLOCK", "a100, h100 or rtx4090", row)?.unwrap_or(new.clock),
             corrupt_link: variable("ALEXNET_SIM_CORRUPT_LINK", "two numbers of devices, as in 0-1", link)?,
             ..new
         })

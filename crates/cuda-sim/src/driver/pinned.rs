@@ -1,11 +1,11 @@
 //! Host memory that asynchronous copies read and write when they run.
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::Driver;
 use super::error::{Code, Status};
-use super::operation::Work;
 
 /// A block of host memory. Its bytes belong to the program; the driver touches them when a copy runs.
 #[derive(Debug)]
@@ -25,6 +25,10 @@ impl Pinned {
         let words = bytes.div_ceil(8);
         let start = NonNull::from(Box::leak(vec![0_u64; words].into_boxed_slice())).cast();
         Pinned { start, words, bytes }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn address(&self) -> u64 {
@@ -53,6 +57,12 @@ impl HostBytes {
         self.bytes
     }
 
+    /// Where the program sees them.
+    pub(super) fn range(&self) -> Range<u64> {
+        let start = self.block.address() + self.start as u64;
+        start..start + self.bytes as u64
+    }
+
     /// The bytes, for as long as `f` runs.
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut [u8]) -> T) -> T {
         let start = self.block.start.as_ptr().cast::<u8>();
@@ -76,18 +86,23 @@ impl Driver {
     }
 
     pub(super) fn free_host(&mut self, address: u64) -> Status<()> {
-        self.current()?;
+        let context = self.current()?;
         self.no_capture()?;
         let block = self.pinned.remove(&address).ok_or(Code::INVALID_VALUE)?;
-        let uses = |work: &Work| work.host().is_some_and(|host| Arc::ptr_eq(&host.block, &block));
-        let pending = self.queue.pending().filter(|(_, operation)| uses(&operation.work)).count();
-        if pending > 0 {
+        let range = address..address + block.bytes as u64;
+        let users = self.races.users(&range);
+        if users > 0 {
             // The operations keep the block, so they do no harm here.
-            self.report(format!(
-                "cuMemFreeHost: {} bytes of pinned memory are freed while {pending} copies that use them are pending",
-                block.bytes
-            ));
+            self.fail(
+                context,
+                format!(
+                    "cuMemFreeHost: {} bytes of pinned memory are freed while nobody has waited for {users} copies that \
+                     use them",
+                    block.bytes
+                ),
+            );
         }
+        self.races.forget(true, range);
         Ok(())
     }
 

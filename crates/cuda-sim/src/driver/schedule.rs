@@ -1,7 +1,7 @@
 //! Operations that wait to run, and who goes next.
 //!
 //! An operation names those it comes after; stream order, events, the legacy stream and graphs are all turned into
-//! such names when the operation is given. What is to know later about order (races, a clock) has its place here.
+//! such names when the operation is given.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,8 @@ pub(super) type Id = u64;
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) context: u64,
+    /// The stream that was given it, or its graph.
+    pub(super) stream: u64,
     /// What has to be done before. Those that are not pending are done.
     pub(super) after: Vec<Id>,
     pub(super) work: Work,
@@ -44,12 +46,8 @@ impl Queue {
         self.pending.contains_key(&id)
     }
 
-    pub(super) fn pending(&self) -> impl Iterator<Item = (Id, &Operation)> {
-        self.pending.iter().map(|(id, operation)| (*id, operation))
-    }
-
     /// Takes the operation that runs next so that `targets` get done; none when they are.
-    pub(super) fn take(&mut self, targets: &[Id]) -> Option<Operation> {
+    pub(super) fn take(&mut self, targets: &[Id]) -> Option<(Id, Operation)> {
         let needed = self.needed(targets);
         if needed.is_empty() {
             return None;
@@ -62,7 +60,7 @@ impl Queue {
         };
         // An operation comes after earlier ones only, so the earliest is always ready.
         let chosen = ready[self.random.below(ready.len())];
-        self.pending.remove(&chosen)
+        Some((chosen, self.pending.remove(&chosen)?))
     }
 
     /// The pending ones among `targets` and all that they come after.

@@ -22,6 +22,10 @@ impl Stream {
     pub(super) fn new(context: u64, is_blocking: bool) -> Stream {
         Stream { context, is_blocking, last: None, capture: None }
     }
+
+    pub(super) fn last(&self) -> Option<Id> {
+        self.last
+    }
 }
 
 /// `CU_STREAM_LEGACY`, besides null.
@@ -58,7 +62,7 @@ impl Driver {
     pub(super) fn synchronize_stream(&mut self, stream: u64) -> Status<()> {
         let stream = self.idle_stream(stream)?;
         let last = self.streams[&stream].last;
-        self.run(last.as_slice());
+        self.wait(last.as_slice());
         self.works(self.streams[&stream].context)
     }
 
@@ -66,7 +70,7 @@ impl Driver {
     pub(super) fn query_stream(&mut self, stream: u64) -> Status<()> {
         let stream = self.idle_stream(stream)?;
         let last = self.streams[&stream].last;
-        let is_done = !self.step(last.as_slice());
+        let is_done = self.query(last.as_slice());
         self.works(self.streams[&stream].context)?;
         if is_done { Ok(()) } else { Err(Code::NOT_READY) }
     }
@@ -131,14 +135,22 @@ impl Driver {
         self.no_implicit_capture(stream)?;
         after.extend(self.before(stream));
         let context = self.streams[&stream].context;
-        let id = self.enqueue(context, after, work);
+        let id = self.enqueue(context, stream, after, work);
         self.set_last(stream, id);
         Ok(id)
     }
 
-    pub(super) fn enqueue(&mut self, context: u64, mut after: Vec<Id>, work: Work) -> Id {
-        after.retain(|id| self.queue.is_pending(*id));
-        let id = self.queue.push(Operation { context, after, work });
+    pub(super) fn enqueue(&mut self, context: u64, stream: u64, after: Vec<Id>, work: Work) -> Id {
+        let pending = after.iter().copied().filter(|id| self.queue.is_pending(*id)).collect();
+        let operation = Operation { context, stream, after: pending, work };
+        let watched = operation.work.host().filter(|_| self.options.checks);
+        let watched = watched.map(|(host, writes)| ((host.clone(), writes), operation.what()));
+        let id = self.queue.push(operation);
+        self.races.give(id, context, &after);
+        if let Some((host, what)) = watched {
+            self.watch(id, context, host, what);
+        }
+        self.clock.give(id, &after);
         if self.options.schedule == Schedule::Eager {
             self.run(&[id]);
         }

@@ -290,12 +290,14 @@ fn load<O: Observer>(
         return parameter(reach.launch, regs, addr.offset as usize, bytes, signed, d, step);
     }
     let checks = reach.launch.config.checks;
+    // What a skeleton left out must not decide.
+    let own = checks || reach.launch.config.dry;
     let all = bytes * d.len() as u8;
     // The base is read again when an access is split, so results are written when all parts are there.
     if bytes == 4 && d.iter().all(|d| matches!(d, Slot::W32(_))) {
         let mut values = [[0u32; 32]; 4];
         each_area(reach, regs, lanes, addr, step, all, deed, |target, at, _, step| match target {
-            Target::Owned(words) => gather(&*words, at, &mut values[..d.len()], checks, step),
+            Target::Owned(words) => gather(&*words, at, &mut values[..d.len()], own, step),
             Target::Global(words) => gather(&words, at, &mut values[..d.len()], checks, step),
         })?;
         for (d, v) in d.iter().zip(&values) {
@@ -307,7 +309,7 @@ fn load<O: Observer>(
     }
     let mut values = [[0u64; 32]; 4];
     each_area(reach, regs, lanes, addr, step, all, deed, |target, at, _, step| match target {
-        Target::Owned(words) => gather_any(&*words, at, &mut values[..d.len()], bytes, checks, step),
+        Target::Owned(words) => gather_any(&*words, at, &mut values[..d.len()], bytes, own, step),
         Target::Global(words) => gather_any(&words, at, &mut values[..d.len()], bytes, checks, step),
     })?;
     for (&d, v) in d.iter().zip(&values) {

@@ -12,6 +12,7 @@ pub(crate) fn execute(r: &mut Regs, op: &Op, mask: u32) -> bool {
         Op::Fma { m, d, a, b, c } => fma(r, m, d, [a, b, c], mask),
         Op::F2 { f, m, d, a, b } => float2(r, f, m, d, [a, b], mask),
         Op::F1 { f, m, d, a } => float1(r, f, m, d, a, mask),
+        Op::Zero { d, n } => d[..usize::from(n)].iter().for_each(|&d| r.put(d, &[0; 32], mask)),
         Op::I2 { f, d, a, b } => integer2(r, f, d, a, b, mask),
         Op::I1 { f, d, a } => integer1(r, f, d, a, mask),
         Op::I3 { f, d, a, b, c } => integer3(r, f, d, [a, b, c], mask),

@@ -13,9 +13,11 @@ mod integer;
 mod lanes;
 mod order;
 mod races;
+mod touch;
 mod warp;
 mod words;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +25,7 @@ use rayon::prelude::*;
 
 use crate::finding::{Finding, LaunchError, Problem};
 use crate::memory::{Memory, Snapshot};
-use crate::observe::{Observer, Unobserved};
+use crate::observe::{self, Observer, Unobserved};
 use crate::ptx::{Kernel, Module, Op};
 use block::BlockRun;
 use order::Order;
@@ -94,6 +96,9 @@ pub struct Config {
     pub checks: bool,
     /// Whether to look for races, too; only with `checks`, and in grids of fewer than 2^20 blocks.
     pub races: bool,
+    /// Runs the kernel without its numbers: only its way and its addresses, which is several times faster and enough
+    /// for observers. Nothing is written to global memory; where a value decides, it is what memory holds before.
+    pub dry: bool,
     /// Picks the orders that a GPU leaves open: of the warps of a block, of blocks, and of asynchronous copies that
     /// arrive together. 0 takes all by their numbers. A correct kernel computes the same with any seed.
     pub seed: u64,
@@ -112,6 +117,7 @@ impl Config {
             peers: 0,
             checks: true,
             races: true,
+            dry: false,
             seed: 0,
             max_instructions: 1 << 30,
         }
@@ -179,7 +185,26 @@ pub fn launch(
     params: &[u8],
     memory: &Memory,
 ) -> Result<Stats, LaunchError> {
-    launch_observed(program, kernel, config, params, memory, &Unobserved)
+    match observe::interceptor() {
+        Some(interceptor) => interceptor.launch(program, kernel, config, params, memory),
+        None => launch_observed(program, kernel, config, params, memory, &Unobserved),
+    }
+}
+
+/// [`launch`] that tells which bytes the kernel touched, and whether it wrote them; nothing where it did not look for
+/// races, or somebody else took the launch.
+pub(crate) fn launch_touching(
+    program: &Program,
+    kernel: &str,
+    config: &Config,
+    params: &[u8],
+    memory: &Memory,
+) -> Result<Vec<(Range<u64>, bool)>, LaunchError> {
+    if let Some(interceptor) = observe::interceptor() {
+        return interceptor.launch(program, kernel, config, params, memory).map(|_| Vec::new());
+    }
+    let (_, accessed) = run(program, kernel, config, params, memory, &Unobserved)?;
+    Ok(accessed.map_or_else(Vec::new, |accessed| accessed.ranges()))
 }
 
 /// [`launch`], watched.
@@ -194,11 +219,25 @@ pub fn launch_observed<O: Observer>(
     memory: &Memory,
     observer: &O,
 ) -> Result<Stats, LaunchError> {
+    run(program, kernel, config, params, memory, observer).map(|(stats, _)| stats)
+}
+
+fn run<O: Observer>(
+    program: &Program,
+    kernel: &str,
+    config: &Config,
+    params: &[u8],
+    memory: &Memory,
+    observer: &O,
+) -> Result<(Stats, Option<races::Accessed>), LaunchError> {
     let kernel = program.module.kernel(kernel).ok_or_else(|| LaunchError::NoKernel { name: kernel.into() })?;
     if params.len() != kernel.param_bytes {
         return Err(LaunchError::Params { expected: kernel.param_bytes, got: params.len() });
     }
     let blocks = check_shape(kernel, config)?;
+    let kernel = if config.dry { kernel.skeleton() } else { kernel };
+    // A skeleton leaves out what others would have written.
+    let config = &Config { checks: config.checks && !config.dry, ..config.clone() };
     let snapshot = memory.snapshot();
     let races =
         (config.checks && config.races && blocks <= races::MOST_BLOCKS).then(|| races::Accessed::new(&snapshot));
@@ -222,7 +261,11 @@ pub fn launch_observed<O: Observer>(
         if place > failed.load(Relaxed) {
             return;
         }
-        match run.run(Order(config.seed).block(place, blocks), observer) {
+        let index = Order(config.seed).block(place, blocks);
+        if O::ENABLED && !observer.runs(shared.block(index as u32)) {
+            return;
+        }
+        match run.run(index, observer) {
             Ok(stats) => {
                 warps.fetch_add(stats.warp_instructions, Relaxed);
                 lanes.fetch_add(stats.lane_instructions, Relaxed);
@@ -244,7 +287,10 @@ pub fn launch_observed<O: Observer>(
     }
     match finding.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, finding)) => Err(LaunchError::Finding(finding)),
-        None => Ok(Stats { warp_instructions: warps.into_inner(), lane_instructions: lanes.into_inner() }),
+        None => {
+            let stats = Stats { warp_instructions: warps.into_inner(), lane_instructions: lanes.into_inner() };
+            Ok((stats, shared.races))
+        }
     }
 }
 

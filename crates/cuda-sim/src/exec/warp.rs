@@ -4,7 +4,7 @@ use super::access::{self, Reach};
 use super::collective;
 use super::copies::{self, Copies};
 use super::lanes::{Regs, Row, Row64};
-use super::{Checked, Shared, alu, convert, fast, fault};
+use super::{Checked, Shared, alu, convert, fast, fault, touch};
 use crate::finding::Problem;
 use crate::memory::Owned;
 use crate::observe::{BlockObserver, Observer, Step};
@@ -189,6 +189,7 @@ impl Warp {
             Op::Ld { .. } | Op::St { .. } | Op::Atom { .. } => {
                 return access::execute(reach, &mut self.regs, &mut self.lanes, op, step);
             }
+            Op::Touch(op) => return touch::execute(reach, &mut self.regs, &mut self.lanes, op, step),
             _ => {}
         }
         if convert::execute(&mut self.regs, op, step.lanes)

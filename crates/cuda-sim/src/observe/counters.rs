@@ -2,11 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::units::{Lines, passes};
 use super::{Access, AccessKind, BlockObserver, Memory, Observer, Step};
 use crate::ptx::{F1, F2, Kernel, Op};
-
-/// Bytes that a card fetches at once.
-const SECTOR: u64 = 32;
 
 /// Kinds of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,16 +63,28 @@ impl Counts {
         self.lanes[kind as usize]
     }
 
+    /// All instructions, once per warp.
+    pub fn all_instructions(&self) -> u64 {
+        self.instructions.iter().sum()
+    }
+
     fn add(&mut self, other: &Counts) {
-        let add = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        self.add_share(other, 1, 1);
+    }
+
+    /// Adds what `n` blocks do, when `of` blocks like them did this.
+    pub(crate) fn add_share(&mut self, other: &Counts, n: u64, of: u64) {
+        let of = u128::from(of.max(1));
+        let share = |count: u64| ((u128::from(count) * u128::from(n) + of / 2) / of) as u64;
+        let add = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, &from)| *to += share(from));
         add(&mut self.instructions, &other.instructions);
         add(&mut self.lanes, &other.lanes);
-        self.read_sectors += other.read_sectors;
-        self.write_sectors += other.write_sectors;
-        self.shared_passes += other.shared_passes;
-        self.bank_conflicts += other.bank_conflicts;
-        self.tensor_multiply_adds += other.tensor_multiply_adds;
-        self.idle_lanes += other.idle_lanes;
+        self.read_sectors += share(other.read_sectors);
+        self.write_sectors += share(other.write_sectors);
+        self.shared_passes += share(other.shared_passes);
+        self.bank_conflicts += share(other.bank_conflicts);
+        self.tensor_multiply_adds += share(other.tensor_multiply_adds);
+        self.idle_lanes += share(other.idle_lanes);
     }
 }
 
@@ -131,57 +141,18 @@ impl BlockObserver for BlockCounts {
 
     fn access(&mut self, access: Access<'_>) {
         match (access.memory, access.kind) {
-            (Memory::Global, AccessKind::Write) => self.counts.write_sectors += sectors(&access),
-            (Memory::Global, AccessKind::Read | AccessKind::Atomic) => self.counts.read_sectors += sectors(&access),
+            (Memory::Global, AccessKind::Write) => self.counts.write_sectors += Lines::of(&access).sectors(),
+            (Memory::Global, AccessKind::Read | AccessKind::Atomic) => {
+                self.counts.read_sectors += Lines::of(&access).sectors()
+            }
             (Memory::Shared, _) => {
-                let (passes, conflicts) = banks(&access);
+                let (passes, conflicts) = passes(&access);
                 self.counts.shared_passes += passes;
                 self.counts.bank_conflicts += conflicts;
             }
             (Memory::Local, _) => {}
         }
     }
-}
-
-fn lanes(access: &Access<'_>) -> impl Iterator<Item = usize> {
-    let lanes = access.step.lanes;
-    (0..32).filter(move |lane| lanes >> lane & 1 == 1)
-}
-
-fn sectors(access: &Access<'_>) -> u64 {
-    let mut found: Vec<u64> = lanes(access)
-        .flat_map(|lane| {
-            let start = access.addresses[lane];
-            start / SECTOR..(start + u64::from(access.bytes)).div_ceil(SECTOR)
-        })
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found.len() as u64
-}
-
-/// Passes and conflicts of an access to shared memory. Banks are 32 of one word each; a pass serves 128 bytes, so
-/// accesses of 8 bytes go by half warps and those of 16 by quarters.
-fn banks(access: &Access<'_>) -> (u64, u64) {
-    let together = 128 / access.bytes.max(4) as usize;
-    let (mut passes, mut conflicts) = (0, 0);
-    for part in (0..32).step_by(together) {
-        let mut words: Vec<u64> = lanes(access)
-            .filter(|lane| (part..part + together).contains(lane))
-            .flat_map(|lane| {
-                let start = access.addresses[lane];
-                start / 4..(start + u64::from(access.bytes)).div_ceil(4)
-            })
-            .collect();
-        words.sort_unstable();
-        words.dedup();
-        let mut used = [0u64; 32];
-        words.iter().for_each(|word| used[(word % 32) as usize] += 1);
-        let most = used.into_iter().max().unwrap_or(0);
-        passes += most;
-        conflicts += most.saturating_sub(1);
-    }
-    (passes, conflicts)
 }
 
 fn kind(op: &Op) -> Kind {

@@ -3,8 +3,14 @@
 //! The interpreter is generic over an [`Observer`]; with [`Unobserved`] every call disappears.
 
 mod counters;
+mod intercept;
+mod trace;
+mod units;
 
 pub use counters::{BlockCounts, Counters, Counts, Kind};
+pub(crate) use intercept::interceptor;
+pub use intercept::{Intercept, intercept};
+pub use trace::{BlockTrace, Request, Trace};
 
 /// Which memory an access goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +66,14 @@ pub struct Access<'a> {
 pub trait Observer: Sync {
     /// Whether the interpreter calls it at all.
     const ENABLED: bool = true;
+    /// Whether a dry launch shows it accesses to the block's and the thread's own memory.
+    const OWN: bool = true;
     /// Watches one block, on one thread.
     type Block: BlockObserver;
+    /// Whether the block is run at all: what a sample leaves out has no effect on memory.
+    fn runs(&self, _block: [u32; 3]) -> bool {
+        true
+    }
     /// Called before a block starts.
     fn block(&self, block: [u32; 3]) -> Self::Block;
     /// Called after a block has ended without a finding.
@@ -89,3 +101,64 @@ impl Observer for Unobserved {
 }
 
 impl BlockObserver for () {}
+
+/// Two observers of one launch.
+impl<A: Observer, B: Observer> Observer for (&A, &B) {
+    const OWN: bool = A::OWN || B::OWN;
+    type Block = (A::Block, B::Block);
+
+    fn runs(&self, block: [u32; 3]) -> bool {
+        self.0.runs(block) && self.1.runs(block)
+    }
+
+    fn block(&self, block: [u32; 3]) -> Self::Block {
+        (self.0.block(block), self.1.block(block))
+    }
+
+    fn finished(&self, (a, b): Self::Block) {
+        self.0.finished(a);
+        self.1.finished(b);
+    }
+}
+
+impl<A: BlockObserver, B: BlockObserver> BlockObserver for (A, B) {
+    fn instruction(&mut self, step: Step) {
+        self.0.instruction(step);
+        self.1.instruction(step);
+    }
+
+    fn access(&mut self, access: Access<'_>) {
+        self.0.access(access);
+        self.1.access(access);
+    }
+
+    fn barrier(&mut self, id: u32) {
+        self.0.barrier(id);
+        self.1.barrier(id);
+    }
+}
+
+/// Runs only some blocks of a launch.
+#[derive(Debug)]
+pub struct Only {
+    /// The blocks' numbers in the grid, ascending.
+    pub blocks: Vec<u64>,
+    /// Blocks of the grid in each direction.
+    pub grid: [u32; 3],
+}
+
+impl Observer for Only {
+    const OWN: bool = false;
+    type Block = ();
+
+    fn runs(&self, block: [u32; 3]) -> bool {
+        self.blocks.binary_search(&number(block, self.grid)).is_ok()
+    }
+
+    fn block(&self, _: [u32; 3]) {}
+}
+
+/// The number of a block in its grid, x fastest.
+pub(crate) fn number([x, y, z]: [u32; 3], grid: [u32; 3]) -> u64 {
+    u64::from(x) + u64::from(grid[0]) * (u64::from(y) + u64::from(grid[1]) * u64::from(z))
+}

@@ -12,6 +12,9 @@ mod raw;
 mod types;
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use crate::cfg;
 
 pub(crate) use op::*;
 pub(crate) use raw::{Reg, Width};
@@ -116,9 +119,19 @@ pub struct Kernel {
     pub(crate) files: Files,
     /// Block of the control flow at whose start diverged lanes meet again, for each instruction.
     pub(crate) meet: Vec<u32>,
+    skeleton: OnceLock<Box<Kernel>>,
 }
 
 impl Kernel {
+    /// The same without what decides neither its way nor its addresses; instructions keep their places.
+    pub(crate) fn skeleton(&self) -> &Kernel {
+        self.skeleton.get_or_init(|| {
+            let graph = cfg::Graph::new(&self.code);
+            let code = cfg::skeleton(&graph, &self.facts, &self.code);
+            Box::new(Kernel { code, skeleton: OnceLock::new(), ..self.clone() })
+        })
+    }
+
     /// Instructions in the code.
     pub fn len(&self) -> usize {
         self.code.len()
@@ -127,6 +140,12 @@ impl Kernel {
     /// Whether it has no instruction.
     pub fn is_empty(&self) -> bool {
         self.code.is_empty()
+    }
+
+    /// Registers of 32 bits that hold something at once, numbers and special registers aside.
+    pub(crate) fn live_registers(&self) -> u32 {
+        let Files { rows32, rows64, consts32, consts64, .. } = &self.files;
+        (rows32 - consts32.len() + 2 * (rows64 - consts64.len())) as u32
     }
 
     /// Registers a thread has, in the simulator's layout: (32 bits and less, 64 bits, predicates).

@@ -54,6 +54,8 @@ pub(crate) struct Facts {
     pub(crate) defs: Vec<Reg>,
     pub(crate) uses: Vec<Reg>,
     pub(crate) guard: Option<Reg>,
+    /// Those of the uses that are parts of addresses.
+    pub(crate) addresses: Vec<Reg>,
     pub(crate) specials: Vec<Special>,
 }
 
@@ -548,6 +550,13 @@ pub(crate) enum Op {
     BarWarp {
         mask: R,
     },
+    /// Writes zero to `n` rows.
+    Zero {
+        d: [R; 4],
+        n: u8,
+    },
+    /// Asks for the addresses of an access and moves nothing.
+    Touch(Box<Op>),
     Fence,
     Bra {
         target: u32,

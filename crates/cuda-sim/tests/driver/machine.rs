@@ -30,26 +30,43 @@ const PTX: &str = "
 .visible .entry trapped() { trap; }
 ";
 
+/// The functions of the module.
+const NAMES: [&str; 3] = ["put", "add", "trapped"];
+
 /// One driver for all tests of the process, so they take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Machine {
     contexts: Vec<*mut c_void>,
-    modules: Vec<*mut c_void>,
+    functions: Vec<[*mut c_void; NAMES.len()]>,
     _turn: MutexGuard<'static, ()>,
 }
 
 pub(crate) fn machine(devices: u32, schedule: Schedule, seed: u64) -> Machine {
+    with(Options { schedule, seed, ..Options::new(devices) })
+}
+
+/// One device, late, without checks: what goes wrong shows in values only.
+pub(crate) fn unchecked(seed: u64) -> Machine {
+    with(Options { seed, checks: false, ..Options::new(1) })
+}
+
+fn with(options: Options) -> Machine {
+    let devices = options.devices;
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    start(Options { schedule, seed, ..Options::new(devices) });
+    start(options);
     assert_eq!(unsafe { cuInit(0) }, 0);
-    let mut machine = Machine { contexts: Vec::new(), modules: Vec::new(), _turn: turn };
+    let mut machine = Machine { contexts: Vec::new(), functions: Vec::new(), _turn: turn };
     for device in 0..devices {
         let context = made(|to| unsafe { cuDevicePrimaryCtxRetain(to, device as i32) });
         machine.contexts.push(context);
         machine.on(device);
         let module = made(|to| unsafe { cuModuleLoadData(to, CString::new(PTX).unwrap().as_ptr().cast()) });
-        machine.modules.push(module);
+        let function = |name| {
+            let name = CString::new(name).unwrap();
+            made(|to| unsafe { cuModuleGetFunction(to, module, name.as_ptr()) })
+        };
+        machine.functions.push(NAMES.map(function));
     }
     machine.on(0);
     machine
@@ -119,8 +136,8 @@ impl Machine {
     }
 
     pub(crate) fn function(&self, device: u32, name: &str) -> *mut c_void {
-        let name = CString::new(name).unwrap();
-        made(|to| unsafe { cuModuleGetFunction(to, self.modules[device as usize], name.as_ptr()) })
+        let index = NAMES.iter().position(|known| *known == name).unwrap();
+        self.functions[device as usize][index]
     }
 
     #[allow(clippy::too_many_arguments, reason = "a launch, in parts")]

@@ -7,11 +7,11 @@ use cuda_sim::driver::Schedule;
 use cuda_sim::driver::abi::*;
 use proptest::prelude::*;
 
-use super::machine::{Machine, machine, one};
+use super::machine::{Machine, machine, one, unchecked};
 
 #[test]
 fn a_missing_wait_gives_the_value_of_before_and_a_wait_the_right_one() {
-    let machine = one();
+    let machine = unchecked(0);
     let (a, b, x, y) = (machine.stream(), machine.stream(), machine.word(1), machine.word(10));
     machine.put(x, 5, a);
     machine.add(0, y, x, b);
@@ -35,7 +35,7 @@ fn the_legacy_stream_waits_for_blocking_streams_only() {
 
 #[test]
 fn pinned_memory_is_read_late_and_pageable_memory_at_the_call() {
-    let machine = one();
+    let machine = unchecked(0);
     let (x, stream) = (machine.unwritten(), machine.stream());
     let mut host = null_mut();
     assert_eq!(unsafe { cuMemAllocHost_v2(&raw mut host, 4) }, 0);
@@ -122,7 +122,7 @@ proptest! {
 #[test]
 fn an_incorrect_program_gives_other_bits_with_other_seeds() {
     let result = |seed| {
-        let machine = machine(1, Schedule::Late, seed);
+        let machine = unchecked(seed);
         let (a, b, x, y) = (machine.stream(), machine.stream(), machine.word(1), machine.word(3));
         machine.put(x, 2, a);
         machine.add(0, x, y, b);

@@ -1,10 +1,11 @@
 //! Labels beside and above the plots, placed so that none covers another.
 
-use image::{Rgb, RgbImage};
+use image::Rgb;
 
+use super::super::drawing::{Drawing, Point};
 use super::super::text::{self, Align, Style};
 use super::super::{GREY, INK};
-use super::{PLOT_BOTTOM, PLOT_WIDTH, Panel, Point, RateChange, Series, short};
+use super::{PLOT_BOTTOM, PLOT_WIDTH, Panel, RateChange, Series, short};
 
 const RATE: Style = Style::regular(13.0, GREY);
 const RATE_ROW: u32 = 18;
@@ -62,11 +63,11 @@ pub(super) fn rates_height(rates: &[RateLabel]) -> u32 {
     rates.first().map_or(0, |it| it.n_rows as u32 * RATE_ROW)
 }
 
-pub(super) fn draw_rates(canvas: &mut RgbImage, rates: &[RateLabel], panel: &Panel) {
+pub(super) fn draw_rates(canvas: &mut Drawing, rates: &[RateLabel], panel: &Panel) {
     for rate in rates.iter().filter(|it| it.row.is_some()) {
         let middle = rate.line_top(panel.top) + RATE_ROW as f32 / 2.0 - 2.0;
         let at = (panel.left as f32 + rate.x + 5.0, RATE.baseline(middle));
-        text::draw(canvas, &rate.text, at, Align::Left, RATE);
+        canvas.text(&rate.text, at, Align::Left, RATE);
     }
 }
 
@@ -131,13 +132,13 @@ pub(super) fn leaders(panel: &Panel) -> Vec<([Point; 2], Rgb<u8>)> {
     blocks(panel).into_iter().filter_map(leader).collect()
 }
 
-pub(super) fn draw_names(canvas: &mut RgbImage, panel: &Panel) {
+pub(super) fn draw_names(canvas: &mut Drawing, panel: &Panel) {
     let left = (panel.left + PLOT_WIDTH) as f32 + NAME_LEFT;
     for block in blocks(panel) {
         for (idx, line) in block.lines.iter().enumerate() {
             let style = if idx == 0 { Style::bold(NAME_SIZE, block.series.color) } else { VALUE };
             let at = (left, style.baseline(block.y + idx as f32 * LINE));
-            text::draw(canvas, line, at, Align::Left, style);
+            canvas.text(line, at, Align::Left, style);
         }
     }
 }

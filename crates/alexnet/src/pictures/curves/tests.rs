@@ -1,3 +1,5 @@
+use image::RgbImage;
+
 use super::*;
 
 /// A run that learns, with the rate divided at some epochs.

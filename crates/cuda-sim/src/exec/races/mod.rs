@@ -17,6 +17,7 @@
 mod clocks;
 mod shadow;
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
@@ -54,13 +55,29 @@ impl Deed {
 /// What a launch accessed in each allocation.
 pub(crate) struct Accessed {
     allocations: Vec<OnceLock<Shadow>>,
-    bytes: Vec<usize>,
+    /// Address and bytes of each.
+    places: Vec<(u64, usize)>,
 }
 
 impl Accessed {
     pub(crate) fn new(memory: &Snapshot) -> Accessed {
         let allocations = memory.live.iter().map(|_| OnceLock::new()).collect();
-        Accessed { allocations, bytes: memory.live.iter().map(|allocation| allocation.bytes).collect() }
+        Accessed {
+            allocations,
+            places: memory.live.iter().map(|allocation| (allocation.base, allocation.bytes)).collect(),
+        }
+    }
+
+    /// The bytes that were read, and those that were written (true), as few ranges of each allocation.
+    pub(crate) fn ranges(&self) -> Vec<(Range<u64>, bool)> {
+        let mut ranges = Vec::new();
+        for (shadow, (base, _)) in self.allocations.iter().zip(&self.places) {
+            for writes in [false, true] {
+                let touched = shadow.get().map_or_else(Vec::new, |shadow| shadow.touched(writes));
+                ranges.extend(touched.into_iter().map(|range| (base + range.start..base + range.end, writes)));
+            }
+        }
+        ranges
     }
 }
 
@@ -122,7 +139,7 @@ impl BlockRaces {
         step: Step,
     ) -> Checked<()> {
         let Some(accessed) = &launch.races else { return Ok(()) };
-        let shadow = accessed.allocations[index].get_or_init(|| Shadow::new(accessed.bytes[index]));
+        let shadow = accessed.allocations[index].get_or_init(|| Shadow::new(accessed.places[index].1));
         let by = self.by(deed, step);
         let by = Thread { mark: Mark::new(self.block, step, by.time(), deed), floor: 1, global: true, ..by };
         let mut found = shadow.record(by, at, bytes, step.lanes);

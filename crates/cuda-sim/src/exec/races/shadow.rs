@@ -1,5 +1,6 @@
 //! What was last done to each word, or to each byte where accesses are smaller.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -157,6 +158,12 @@ impl Cell {
         }
     }
 
+    /// Whether somebody wrote it, or read it.
+    fn is_touched(&self, writes: bool) -> bool {
+        let note = if writes { &self.write } else { &self.reads[0] };
+        note.load(Relaxed) != 0
+    }
+
     #[inline(always)]
     fn conflict(&self, by: &Thread<'_>) -> Option<Other> {
         let write = Mark(self.write.load(Relaxed));
@@ -268,6 +275,32 @@ impl Shadow {
             }
         }
         true
+    }
+
+    /// The bytes that were written, or those that were read.
+    pub(super) fn touched(&self, writes: bool) -> Vec<Range<u64>> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        let mut add = |start: usize, bytes: usize| {
+            let (start, end) = (start as u64, (start + bytes) as u64);
+            match ranges.last_mut().filter(|last| last.end == start) {
+                Some(last) => last.end = end,
+                None => ranges.push(start..end),
+            }
+        };
+        for (index, page) in self.pages.iter().enumerate() {
+            let Some(Page { words, bytes }) = page.get() else { continue };
+            for (word, cell) in words.iter().enumerate() {
+                let at = (index * PAGE + word) * 4;
+                match bytes.get() {
+                    _ if cell.is_touched(writes) => add(at, 4),
+                    Some(bytes) => (0..4)
+                        .filter(|byte| bytes[word * 4 + byte].is_touched(writes))
+                        .for_each(|byte| add(at + byte, 1)),
+                    None => {}
+                }
+            }
+        }
+        ranges
     }
 
     /// The last write to the word at an offset.

@@ -346,9 +346,12 @@ impl<'a> Context<'a> {
         let mut offset = *offset;
         let base = match base.as_ref() {
             None => Slot::None,
-            Some(operand @ Operand::Reg(_)) => match self.slot_of(operand, index, false)? {
+            Some(operand @ Operand::Reg(reg)) => match self.slot_of(operand, index, false)? {
                 Slot::W16(_) => return self.bad(index, "must be an address of 32 or 64 bits"),
-                slot => slot,
+                slot => {
+                    self.facts.addresses.push(*reg);
+                    slot
+                }
             },
             Some(Operand::Name(name)) => match self.symbols.get(name) {
                 Some(Symbol::Variable(variable)) => Slot::W64(self.alloc.constant(true, Const::Variable(*variable))),

@@ -10,6 +10,7 @@ mod memory;
 mod warp;
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::raw::{RawInst, RawKernel};
 use super::{Facts, Inst, Kernel, Op, PtxError, Space, Variable};
@@ -73,6 +74,7 @@ pub(crate) fn kernel(
         texts,
         files,
         meet,
+        skeleton: OnceLock::new(),
     })
 }
 

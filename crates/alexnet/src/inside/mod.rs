@@ -1,27 +1,29 @@
-//! The pictures of a run: curves, filters and predictions.
+//! Looking inside: what the pictures of a run, `show` and `report` are drawn from.
+
+mod confusion;
+mod hidden;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use convnet::augment::Sampler;
 use convnet::ops::Device;
-use convnet::run::Network;
+use convnet::plan::Parameter;
 use dataset::{Dataset, Images};
 
 use crate::checkpoint::EpochRecord;
 use crate::evaluate::{self, Classifier};
-use crate::pictures::{self, EpochPoint, Filter, Prediction};
+use crate::pictures::{EpochPoint, Filter, Prediction};
 
-/// Images in `predictions.png`, as in the paper's figure 4.
+pub use confusion::{Confusion, Mistake};
+pub use hidden::{Search, extract, last_hidden};
+
+/// Images in a picture of predictions, as in the paper's figure 4.
 const SHOWN: usize = 8;
 /// Labels for each of them.
 const LABELS: usize = 5;
 
-/// Draws loss and errors over the epochs.
-///
-/// # Errors
-/// When the picture cannot be written.
-pub(super) fn curves(history: &[EpochRecord], title: &str, path: &Path) -> Result<()> {
+/// Loss and errors over the epochs.
+pub fn points(history: &[EpochRecord]) -> Vec<EpochPoint> {
     let point = |(index, record): (usize, &EpochRecord)| EpochPoint {
         epoch: (index + 1) as f64,
         train_loss: record.train_loss,
@@ -31,39 +33,35 @@ pub(super) fn curves(history: &[EpochRecord], title: &str, path: &Path) -> Resul
         val_top5: record.val_top5,
         rate: record.rate,
     };
-    let points: Vec<EpochPoint> = history.iter().enumerate().map(point).collect();
-    Ok(pictures::curves(&points, title, path)?)
+    history.iter().enumerate().map(point).collect()
 }
 
-/// Draws the kernels of the first layer if it is a convolution. Whether it is.
+/// The kernels of the first layer, tower by tower; none if it is no convolution of colours. `read` gives the numbers
+/// of a parameter.
 ///
 /// # Errors
-/// When the picture cannot be written.
-pub(super) fn filters<D: Device>(network: &Network<D>, path: &Path) -> Result<bool> {
-    let Some(first) = network.parameters().first().map(|parameter| parameter.layer.clone()) else { return Ok(false) };
+/// Those of `read`.
+pub fn filters(
+    parameters: &[Parameter],
+    read: impl Fn(&Parameter) -> Result<Vec<f32>>,
+) -> Result<Option<Vec<Vec<Filter>>>> {
+    let Some(first) = parameters.first().map(|parameter| &parameter.layer) else { return Ok(None) };
     let mut towers = Vec::new();
-    for parameter in network.parameters().iter().filter(|it| it.layer == first && !it.bias) {
-        let &[height, width, 3, count] = parameter.dims.as_slice() else { return Ok(false) };
-        let values = network.read(parameter.value)?;
+    for parameter in parameters.iter().filter(|it| it.layer == *first && !it.bias) {
+        let &[height, width, 3, count] = parameter.dims.as_slice() else { return Ok(None) };
+        let values = read(parameter)?;
         // Filters are innermost in the network and apart in the picture.
         let filter = |filter: usize| values.iter().skip(filter).step_by(count).copied().collect();
         towers.push((0..count).map(|index| Filter { height, width, rgb: filter(index) }).collect());
     }
-    pictures::filters(&towers, path)?;
-    Ok(true)
+    Ok(Some(towers))
 }
 
-/// Draws validation images of different classes with their most probable labels.
+/// Validation images of different classes with their most probable labels. One that cannot be read is left out.
 ///
 /// # Errors
-/// When none can be read, or the picture cannot be written.
-pub(super) fn predictions<D: Device>(
-    network: &mut Network<D>,
-    sampler: &Sampler,
-    data: &Dataset,
-    path: &Path,
-) -> Result<()> {
-    let mut classifier = Classifier::new(network, sampler, 1);
+/// Those of the device.
+pub fn predictions<D: Device>(classifier: &mut Classifier<D>, data: &Dataset) -> Result<Vec<Prediction>> {
     let mut rgb = vec![0; data.side * data.side * 3];
     let mut items = Vec::new();
     for index in spread(data.val.as_ref(), data.classes.len(), SHOWN) {
@@ -79,7 +77,7 @@ pub(super) fn predictions<D: Device>(
             top: evaluate::top(&probabilities, &data.classes, LABELS),
         });
     }
-    Ok(pictures::predictions(&items, path)?)
+    Ok(items)
 }
 
 /// A validation image as a file: its own, or one that is written to `folder`. None if there is none.
@@ -98,7 +96,7 @@ pub fn example(data: &Dataset, folder: &Path) -> Option<PathBuf> {
 }
 
 /// Up to `count` images of a split, of classes as different as there are and from within each class.
-fn spread(images: &dyn Images, classes: usize, count: usize) -> Vec<usize> {
+pub fn spread(images: &dyn Images, classes: usize, count: usize) -> Vec<usize> {
     let mut by_class = vec![Vec::new(); classes];
     (0..images.len()).for_each(|index| by_class[images.label(index) as usize].push(index));
     by_class.retain(|members| !members.is_empty());
