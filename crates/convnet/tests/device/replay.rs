@@ -2,7 +2,7 @@
 
 use convnet::cuda::{self, Cuda, Precision};
 use convnet::net::Net;
-use convnet::ops::{Device, Draw, Region, Step, Span};
+use convnet::ops::{Device, Draw, Region, Span, Step};
 use convnet::philox::words;
 use convnet::plan::Parameter;
 use convnet::run::{Network, Outcome};
