@@ -48,7 +48,7 @@ fn the_code_of_2012_and_the_paper_differ_as_they_should() {
     for (channel, levels) in [20.0, 10.0, 5.0].into_iter().enumerate() {
         assert!(near(deviation(&code, channel), 0.1 * levels / 1.1), "{}", deviation(&code, channel));
     }
-    assert!(code.iter().all(|draw| draw.scale == 1.0 / 1.1) && code[0].shift != code[1].shift);
+    assert!(code.iter().all(|draw| near(f64::from(draw.scale), 1.0 / 1.1)) && code[0].shift != code[1].shift);
 
     let (net, paper) = draws("paper");
     assert_eq!(net.augment.chunk, 1);

@@ -119,7 +119,7 @@ pub enum Error {
     Driver(#[from] crate::device::DriverError),
     /// What arrives at a card is not what was sent.
     #[error(
-        "the link from device {from} to device {to} corrupts what it carries: {wrong} of {words} words arrived          differently; try --no-peer, which goes through the host (on some machines the IOMMU has to be off), or one device"
+        "the link from device {from} to device {to} corrupts what it carries: {wrong} of {words} words arrived differently; try --no-peer, which goes through the host (on some machines the IOMMU has to be off), or one device"
     )]
     CorruptLink {
         /// The number of the device that sent.

@@ -23,8 +23,6 @@
 //! The format is told from the content, never from the name. A JPEG without its end marker is
 //! refused as truncated, since its decoder would fill the missing part with grey. JPEG data that is
 //! damaged in the middle is shown as far as it goes, as browsers do.
-//!
-//! Usual JPEGs without fault are decoded by [`crate::jpeg`], everything else by the `image` crate.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -39,7 +37,6 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::error::{Error, ImageFault};
-use crate::jpeg::Jpeg;
 
 /// The largest number of pixels that is decoded; a header that gives more is refused before
 /// anything is allocated for it.
@@ -95,13 +92,8 @@ fn decode_into(bytes: &[u8], side: usize, rgb: &mut [u8]) -> Result<(), ImageFau
 /// Decodes the content of an image file, upright, in RGB, at its own size.
 pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageFault> {
     let format = format_of(bytes)?;
-    if format == ImageFormat::Jpeg {
-        if let Some(image) = usual_jpeg(bytes) {
-            return Ok(image);
-        }
-        if jpeg_is_truncated(bytes) {
-            return Err(ImageFault::Truncated);
-        }
+    if format == ImageFormat::Jpeg && jpeg_is_truncated(bytes) {
+        return Err(ImageFault::Truncated);
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
@@ -117,21 +109,6 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageFault> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(ImageFault::Decode)?;
     image.apply_orientation(orientation);
     Ok(if image.has_alpha() { over_white(&image) } else { image.into_rgb8() })
-}
-
-/// The image, upright, if it is a JPEG of the usual kind without fault.
-fn usual_jpeg(bytes: &[u8]) -> Option<RgbImage> {
-    let jpeg = Jpeg::open(bytes, MAX_PIXELS)?;
-    let mut image = RgbImage::new(jpeg.width() as u32, jpeg.height() as u32);
-    jpeg.decode(&mut image)?;
-    Some(match jpeg.exif().and_then(Orientation::from_exif_chunk) {
-        None | Some(Orientation::NoTransforms) => image,
-        Some(orientation) => {
-            let mut image = DynamicImage::ImageRgb8(image);
-            image.apply_orientation(orientation);
-            image.into_rgb8()
-        }
-    })
 }
 
 /// A decoder for the content of a JPEG file.

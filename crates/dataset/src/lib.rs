@@ -24,7 +24,6 @@ mod decode;
 mod demo;
 mod error;
 mod folder;
-mod jpeg;
 mod loader;
 mod order;
 mod packed;

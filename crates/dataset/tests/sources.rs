@@ -162,7 +162,7 @@ fn names_in_tars_lead_nowhere() {
         bytes
     };
     let train = [
-        hostile("../../n01440764.tar", &class(&["../../../escaped.JPEG", "/tmp/absolute.JPEG"], CLASSES[0].1)),
+        hostile("../../n01440764.tar", &class(&["../../../escaped.JPEG", "/escaped/absolute.JPEG"], CLASSES[0].1)),
         hostile("/n02100735.tar", &class(&["..JPEG", "a\n../b.JPEG"], CLASSES[1].1)),
         vec![0; 1024],
     ];

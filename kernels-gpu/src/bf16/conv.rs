@@ -80,7 +80,8 @@ macro_rules! forward {
                 product: Product,
                 finish: Finish,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, finish as apply, multiply, $store, store_part};
+                use super::device::{$width as Tile, Block, Matrices, multiply};
+                use super::store::{$store, finish as apply, store_part};
 
                 let block = Block::new::<Tile>(product);
                 let matrices = Matrices { left: input, left_at: input_at, right: weight, right_at: weight_at };
@@ -126,7 +127,8 @@ macro_rules! input_grad {
                 windows: Windows,
                 product: Product,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, multiply, $store, store_part};
+                use super::device::{$width as Tile, Block, Matrices, multiply};
+                use super::store::{$store, store_part};
 
                 let block = Block::new::<Tile>(product);
                 let matrices = Matrices { left: d_output, left_at: d_output_at, right: weight, right_at: weight_at };
@@ -170,7 +172,8 @@ macro_rules! weight_grad {
                 windows: Windows,
                 product: Product,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, multiply, store_part};
+                use super::device::{$width as Tile, Block, Matrices, multiply};
+                use super::store::store_part;
 
                 let block = Block::new::<Tile>(product);
                 let matrices = Matrices { left: input, left_at: input_at, right: d_output, right_at: d_output_at };

@@ -31,6 +31,8 @@ pub mod conv;
 mod device;
 #[cfg(target_arch = "nvptx64")]
 mod operand;
+#[cfg(target_arch = "nvptx64")]
+mod store;
 
 use crate::geometry::ceil_div;
 use crate::product::Product;

@@ -27,14 +27,29 @@ pub struct ShowArgs {
 #[derive(Debug, Subcommand)]
 pub enum Show {
     /// The first layer's kernels, tower by tower: the paper's figure 3
+    #[command(
+        after_help = "Examples:\n  alexnet show filters\n  alexnet show filters --model runs/mini-1 --out filters.svg"
+    )]
     Filters(ShowCheckpointArgs),
     /// Loss and errors over the epochs
+    #[command(
+        after_help = "Examples:\n  alexnet show curves\n  alexnet show curves --model runs/mini-1 --out curves.svg"
+    )]
     Curves(ShowCheckpointArgs),
     /// Validation images with their five most probable labels: the paper's figure 4
+    #[command(
+        after_help = "Examples:\n  alexnet show predictions\n  alexnet show predictions --crops 10 --out answer.svg"
+    )]
     Predictions(ShowImagesArgs),
     /// Which classes are taken for which, over all validation images
+    #[command(
+        after_help = "Examples:\n  alexnet show confusion\n  alexnet show confusion --model runs/mini-1 --out confusion.svg"
+    )]
     Confusion(ShowImagesArgs),
     /// What a network sees of a picture in training: 24 draws of crop, mirroring and colours
+    #[command(
+        after_help = "Examples:\n  alexnet show augmentation photo.jpg\n  alexnet show augmentation photo.jpg --net paper --out sheet.svg"
+    )]
     Augmentation(ShowAugmentationArgs),
 }
 

@@ -384,10 +384,8 @@ impl<'a, D: Device> Run<'a, D> {
         let title = format!("{} on {}", net.name, data.name);
         let mut drawn = Vec::new();
         let filters = inside::filters(network.parameters(), |parameter| Ok(network.read(parameter.value)?));
-        drawn.push(filters.and_then(|filters| match filters {
-            Some(towers) => Ok(pictures::filters(&towers, &folder.file("filters.png"))?),
-            None => Ok(()),
-        }));
+        let to = folder.file("filters.png");
+        drawn.push(filters.and_then(|towers| Ok(towers.map_or(Ok(()), |towers| pictures::filters(&towers, &to))?)));
         if !state.history.is_empty() {
             let points = inside::points(&state.history);
             drawn.push(pictures::curves(&points, &title, &folder.file("curves.png")).map_err(Error::from));

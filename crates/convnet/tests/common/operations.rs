@@ -1,4 +1,6 @@
 //! Every operation of a device against the naive one: random shapes, memory around the operands, repetition, threads.
+//!
+//! Long: one list, a check for each operation.
 #![allow(unreachable_pub, reason = "two test binaries include it as a module")]
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode;
 use crate::error::ImageFault;
-use crate::jpeg::Jpeg;
 
 /// Quality of the JPEGs, of 100.
 const QUALITY: u8 = 95;
@@ -51,11 +50,6 @@ impl Encoding {
     pub(crate) fn decode(self, bytes: &[u8], side: usize, rgb: &mut [u8]) -> Result<(), ImageFault> {
         match self {
             Encoding::Jpeg => {
-                let usual = Jpeg::open(bytes, (side * side) as u64);
-                let usual = usual.filter(|jpeg| (jpeg.width(), jpeg.height()) == (side, side));
-                if usual.and_then(|jpeg| jpeg.decode(rgb)).is_some() {
-                    return Ok(());
-                }
                 let decoder = decode::jpeg(bytes)?;
                 let (width, height) = decoder.dimensions();
                 let is_rgb = decoder.color_type() == image::ColorType::Rgb8;

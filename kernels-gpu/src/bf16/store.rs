@@ -1,0 +1,176 @@
+//! What happens to the sums of a product on tensor cores: bias, activation, and the way to memory.
+
+use super::device::{Block, Sums, Tile, warp_place};
+use super::{CHUNK, THREADS, TILE_ROWS};
+use crate::arch::{barrier, bf16_pair, shared_base, shared_load4, shared_store, store_f32x2, thread, wait_for_copies};
+use crate::math::tanh;
+use crate::product::Product;
+use crate::sum_parts::Finish;
+
+/// Adds the biases of the columns, and applies the activation.
+///
+/// # Safety
+/// Where `finish` says so, `bias` points to a float for each column.
+#[inline(always)]
+pub(super) unsafe fn finish<T: Tile>(
+    sums: &mut Sums,
+    block: Block,
+    product: Product,
+    finish: Finish,
+    bias: *const f32,
+) {
+    let column = block.column + warp_place::<T>().1 + thread() % 4 * 2;
+    unroll!(J in 8 {
+        unroll!(C in 2 {
+            let column = column + (8 * J + C) as u32;
+            if J < T::ACROSS && column < product.n {
+                // SAFETY: the column is inside.
+                let bias = if finish.bias != 0 { unsafe { *bias.add(column as usize) } } else { 0.0 };
+                unroll!(I in 4 {
+                    if I < T::DOWN {
+                        sums[I][J][C] += bias;
+                        sums[I][J][C + 2] += bias;
+                    }
+                });
+            }
+        });
+    });
+    // The choice stands outside of the loops: 128 copies of it would not stay in the cache of instructions.
+    match finish.activation {
+        0 => {}
+        // A comparison, because `max` turns NaN into 0.
+        1 => each_sum::<T>(sums, |x| if x < 0.0 { 0.0 } else { x }),
+        _ => each_sum::<T>(sums, |x| finish.a * tanh(finish.b * x)),
+    }
+}
+
+/// Changes every sum.
+#[inline(always)]
+fn each_sum<T: Tile>(sums: &mut Sums, change: impl Fn(f32) -> f32) {
+    unroll!(I in 4 {
+        unroll!(J in 8 {
+            if I < T::DOWN && J < T::ACROSS {
+                sums[I][J] = sums[I][J].map(&change);
+            }
+        });
+    });
+}
+
+/// Gives every pair of neighbours whose first is inside of `out`: row, column, both sums.
+#[inline(always)]
+fn each_pair<T: Tile>(sums: &Sums, block: Block, product: Product, mut write: impl FnMut(u32, u32, [f32; 2])) {
+    let (row, column) = warp_place::<T>();
+    let lane = thread() % 32;
+    let (row, column) = (block.row + row + lane / 4, block.column + column + lane % 4 * 2);
+    unroll!(I in 4 {
+        unroll!(J in 8 {
+            if I < T::DOWN && J < T::ACROSS {
+                let (row, column) = (row + 16 * I as u32, column + 8 * J as u32);
+                let [first, second, third, fourth] = sums[I][J];
+                if column < product.n {
+                    if row < product.m {
+                        write(row, column, [first, second]);
+                    }
+                    if row + 8 < product.m {
+                        write(row + 8, column, [third, fourth]);
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Writes the sums as bf16, in chunks: through shared memory, because a warp has eight pieces of eight rows.
+///
+/// # Safety
+/// All threads of the block reach it, with the whole pool, and no more products follow. `to` points to `m * n` bf16;
+/// it is aligned to 16 bytes, and `n` is a multiple of [`CHUNK`].
+#[inline(always)]
+pub(super) unsafe fn store_chunks<T: Tile>(sums: &Sums, block: Block, product: Product, to: *mut u16) {
+    // Rows are 16 bytes longer than the tile, so that the eight of a fragment lie in different banks.
+    let (pool, pitch) = (shared_base(), T::OUTER * 2 + 16);
+    let (row, column) = warp_place::<T>();
+    let lane = thread() % 32;
+    let place = pool + (row + lane / 4) * pitch + (column + lane % 4 * 2) * 2;
+    wait_for_copies::<0>();
+    // SAFETY: all copies of this thread have ended, and behind the barrier nobody reads a stage.
+    unsafe { barrier() };
+    unroll!(I in 4 {
+        unroll!(J in 8 {
+            if I < T::DOWN && J < T::ACROSS {
+                let place = place + 16 * I as u32 * pitch + 16 * J as u32;
+                let [first, second, third, fourth] = sums[I][J];
+                // SAFETY: a place of the tile for each pair.
+                unsafe {
+                    shared_store(place, bf16_pair(first, second));
+                    shared_store(place + 8 * pitch, bf16_pair(third, fourth));
+                }
+            }
+        });
+    });
+    // SAFETY: all threads of the block reach it.
+    unsafe { barrier() };
+    let mut i = thread();
+    while i < TILE_ROWS * T::CHUNKS {
+        let (row, chunk) = (i / T::CHUNKS, i % T::CHUNKS);
+        let (at, column) = (pool + row * pitch + chunk * 16, block.column + chunk * CHUNK);
+        let row = block.row + row;
+        if row < product.m && column < product.n {
+            // SAFETY: a chunk of the tile that is written, and inside of the output.
+            unsafe {
+                let to = to.wrapping_add(row as usize * product.n as usize + column as usize);
+                shared_load4(at).store(to.cast());
+            }
+        }
+        i += THREADS;
+    }
+}
+
+/// Writes the sums as bf16, one by one.
+///
+/// # Safety
+/// `to` points to `m * n` bf16.
+#[inline(always)]
+pub(super) unsafe fn store_each<T: Tile>(sums: &Sums, block: Block, product: Product, to: *mut u16) {
+    let n = product.n;
+    each_pair::<T>(sums, block, product, |row, column, [first, second]| {
+        let to = to.wrapping_add(row as usize * n as usize + column as usize);
+        let pair = bf16_pair(first, second);
+        // SAFETY: the first element is inside, and so is the second where there is one.
+        unsafe {
+            *to = pair as u16;
+            if column + 1 < n {
+                *to.add(1) = (pair >> 16) as u16;
+            }
+        }
+    });
+}
+
+/// Writes the sums to their part of floats; with `PAIRS`, columns and place are even.
+///
+/// # Safety
+/// `parts` points to parts of `m * n` floats.
+#[inline(always)]
+pub(super) unsafe fn store_part<T: Tile, const PAIRS: bool>(
+    sums: &Sums,
+    block: Block,
+    product: Product,
+    parts: *mut f32,
+) {
+    let Product { m, n, .. } = product;
+    let part = parts.wrapping_add(block.part as usize * m as usize * n as usize);
+    each_pair::<T>(sums, block, product, |row, column, [first, second]| {
+        let to = part.wrapping_add(row as usize * n as usize + column as usize);
+        // SAFETY: the first element is inside, and so is the second where there is one.
+        unsafe {
+            if PAIRS {
+                store_f32x2(to, first, second);
+            } else {
+                *to = first;
+                if column + 1 < n {
+                    *to.add(1) = second;
+                }
+            }
+        }
+    });
+}
