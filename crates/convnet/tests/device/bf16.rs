@@ -207,7 +207,9 @@ fn forward_adds_both_towers_bias_and_relu() {
             Guarded::of(&bench.context, &bias),
         );
         let (windows, terms) = (case.windows(), case.size * case.size * case.channels);
-        let product = bf16::join((output_len / case.filters) as u32, case.filters as u32, terms as u32, 2);
+        let (rows, columns, terms) = ((output_len / case.filters) as u32, case.filters as u32, terms as u32);
+        let slice = terms.next_multiple_of(bf16::TILE_K);
+        let product = Product { m: rows, n: columns, k: terms, slice, slices: 1, joined: 2, parts: 1 };
         let finish = Finish { bias: 1, activation: 1, a: 0.0, b: 0.0 };
         let mut first: Option<Vec<u16>> = None;
         for &chunked in ways(&case) {
