@@ -76,8 +76,8 @@ fn every_launch_of_a_step_of_128_images_keeps_the_limits_of_a_card() {
     let nets = [include_str!("../../alexnet/nets/nips2012.toml"), include_str!("../../alexnet/nets/paper.toml")];
     for (text, precision) in nets.into_iter().flat_map(|text| [(text, Precision::F32), (text, Precision::Bf16)]) {
         let (names, launches) = kernels(text, precision);
-        // Eight layers with weights, each with an update of them and of their biases.
-        assert!(launches > 80, "{precision:?}: {launches} launches of {names:?}");
+        // More than two for each of some thirty operations; all updates are one.
+        assert!(launches > 60, "{precision:?}: {launches} launches of {names:?}");
         let operations = [
             "augment",
             "conv_forward",

@@ -196,7 +196,8 @@ fn softmax_ranks_equal_logits_by_class_and_nan_last() {
 
 #[test]
 fn update_decays_with_the_rate() {
-    let (weights, velocity, gradient) = (place(0, 1), place(1, 1), place(2, 1));
+    let [weights, velocity, gradient] =
+        [Region::Weights, Region::Momenta, Region::Gradients].map(|region| Span::new(region, 3, 1));
     let op = Op::Update(Update { parameter: 1, momentum: 0.9, decay: 0.1, weights, velocity, gradient });
     let step = Step { rates: vec![9.0, 0.1], ..one_image() };
     let got = run(&op, &step, &[(weights, &[1.0]), (velocity, &[0.5]), (gradient, &[2.0])], &[weights, velocity]);
