@@ -143,7 +143,7 @@ pub unsafe fn copy_async_if(any: bool, to: u32, from: *const u16, wanted: bool) 
     let bytes = if wanted { 16_u32 } else { 0 };
     // SAFETY: the caller's contract.
     unsafe {
-        asm!("{{", ".reg .pred p;", "setp.ne.u32 p, {}, 0;", "@p cp.async.cg.shared.global [{}], [{}], 16, {};", "}}",
+        asm!("{{ .reg .pred p; setp.ne.u32 p, {}, 0; @p cp.async.cg.shared.global [{}], [{}], 16, {}; }}",
             in(reg32) u32::from(any), in(reg32) to, in(reg64) from, in(reg32) bytes, options(nostack));
     }
 }
