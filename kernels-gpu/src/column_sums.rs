@@ -1,7 +1,7 @@
 //! Sums of the columns of a matrix, in parts of rows: the gradient of a bias, `db[f] = sum over rows of dy[row, f]`.
 //!
 //! # The order of sums
-//! A part of [`slice`] rows is added in [`Shape::down`] running sums, the `i`-th of rows `i, i + down, ..`; these are added
+//! A part of [`slice()`] rows is added in [`Shape::down`] running sums, the `i`-th of rows `i, i + down, ..`; these are added
 //! in order. [`crate::sum_parts`] adds parts in order. All follows from rows and columns.
 //! # Thread mapping
 //! Block `(x, y, z)` owns [`Shape::across`] packs (four neighbouring columns, or one) of part `y` of problem `z`; thread

@@ -88,10 +88,13 @@ impl Bench {
         ];
         let mut text = String::from("# GPU report\n");
         let mut tests = crate::cargo(&tests);
-        let mut times = crate::cargo(&["run", "-p", "benches", "--bin", "gpu", "--", &self.net, &batch]);
+        let times = |precision: &str| {
+            crate::cargo(&["run", "-p", "benches", "--bin", "gpu", "--", &self.net, &batch, "20", precision])
+        };
         let parts = [
             ("Every kernel against the naive device", part(tests.env("ALEXNET_TEST_GPU", "1"))),
-            ("Every operation of a step, and the step", part(&mut times)),
+            ("Every operation of a step, and the step, f32", part(&mut times("f32"))),
+            ("Every operation of a step, and the step, bf16", part(&mut times("bf16"))),
             (
                 "PyTorch",
                 self.torch.as_deref().map_or_else(no_script, |script| part(Command::new("python3").arg(script))),

@@ -24,7 +24,9 @@
 //! # Tried
 //! On an H100, 128 images: one tile of 128 x 128 x 64 for all shapes, 8 warps of 64 x 32, which divided for each chunk
 //! that it copied, gave 112 to 185 TFLOP/s (conv3 to conv5, conv2's weight gradient) and 69 where 48 columns filled a
-//! tile of 128.
+//! tile of 128. With these tiles 137 to 276; with copies and products in one stretch without branches, bounds as bits and
+//! the choice of an activation outside of the loops over sums, 230 to 325 (`docs/h100.md`). Three or five stages change
+//! nothing; copies through the first cache (`cp.async.ca`) made conv2's input gradient a third slower.
 
 pub mod conv;
 #[cfg(target_arch = "nvptx64")]

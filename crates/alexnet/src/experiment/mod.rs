@@ -1,6 +1,6 @@
 //! The paper's controlled experiments: one setting of a net is changed, everything else stays, several seeds.
 //!
-//! An experiment is a set of ordinary runs ([`Job`]), two arms of one net ([`change`]), and what is made of their
+//! An experiment is a set of ordinary runs ([`Job`]), two arms of one net (`change`), and what is made of their
 //! histories ([`summary`]). [`search`] chooses the learning rates of `relu-vs-tanh`; [`estimate`] says how long it
 //! will take. Results are kept after each run ([`results`]), so that a killed experiment goes on.
 

@@ -22,7 +22,7 @@ impl Graphs {
     }
 }
 
-/// See [`Device::run_list`].
+/// See [`crate::ops::Device::run_list`].
 pub(super) fn run_list(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
     run_or_replay(cuda, list, operations)?;
     // The next step's pixels may come while gradients are computed: only forward passes read pixels.

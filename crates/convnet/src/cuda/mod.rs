@@ -107,8 +107,8 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// The card with this number, to compute in `precision`: [`Region::Work`], and the weights that products read, are
-    /// of that type; the other regions are f32. What is written is rounded to nearest.
+    /// The card with this number, to compute in `precision`: [`crate::ops::Region::Work`], and the weights that products
+    /// read, are of that type; the other regions are f32. What is written is rounded to nearest.
     ///
     /// # Errors
     /// [`Error::Driver`], and [`Error::NoKernels`] when this was built without kernels.

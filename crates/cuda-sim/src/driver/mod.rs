@@ -29,7 +29,7 @@
 //! threads of the host count as one; that the host reads pinned memory before a copy to it is done is seen only in the
 //! values, with the late schedule, or when it passes the memory to a call; and launches without checks, or of 2^20
 //! blocks and more, touch nothing for this purpose. An atomic is a write. Times are predicted,
-//! never measured: `cuEventElapsedTime` says what [`clock`] and the model of a card ([`Options::clock`]) say. Capture of
+//! never measured: `cuEventElapsedTime` says what the clock and the model of a card ([`Options::clock`]) say. Capture of
 //! copies of pageable memory, the per-thread default stream, managed,
 //! mapped and registered host memory, and cooperative launches are not simulated; each is an error.
 

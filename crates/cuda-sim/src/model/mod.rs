@@ -1,6 +1,6 @@
 //! How long a launch would take on a card: predicted from counts, never measured.
 //!
-//! In reading order: [`Card`] is a row of data, [`Needs::occupancy`] says how many blocks an SM holds, [`count`] runs a
+//! In reading order: [`Card`] is a row of data, [`Needs::occupancy`] says how many blocks an SM holds, `count` runs a
 //! launch or a sample of it and counts, with an [`L2`] between the SMs and DRAM, and [`Work::predict`] turns counts into
 //! a time and names what limits it.
 //!

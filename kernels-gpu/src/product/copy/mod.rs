@@ -1,8 +1,8 @@
 //! How operands of a product come into shared memory, by copies in the background. What lies outside of an operand
 //! becomes zero.
 //!
-//! [`wide`] copies 16 bytes at a time, where four neighbours in memory are always inside or outside together: channels,
-//! columns and places are multiples of four. [`any`] copies single floats, for any shape. Tiles are the same for both,
+//! `wide` copies 16 bytes at a time, where four neighbours in memory are always inside or outside together: channels,
+//! columns and places are multiples of four. `any` copies single floats, for any shape. Tiles are the same for both,
 //! and so are sums.
 
 use crate::Argument;
