@@ -80,10 +80,11 @@ macro_rules! forward {
                 product: Product,
                 finish: Finish,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, multiply};
+                use super::device::{$width as Tile, multiply};
                 use super::store::{$store, finish as apply, store_part};
+                use crate::product::{Block, Matrices};
 
-                let block = Block::new::<Tile>(product);
+                let block = Block::new(product, Width::$width.columns());
                 let matrices = Matrices { left: input, left_at: input_at, right: weight, right_at: weight_at };
                 let (left, right) = ($left(windows, product, block.row), $right(product, block.column));
                 let mut sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
@@ -127,10 +128,11 @@ macro_rules! input_grad {
                 windows: Windows,
                 product: Product,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, multiply};
+                use super::device::{$width as Tile, multiply};
                 use super::store::{$store, store_part};
+                use crate::product::{Block, Matrices};
 
-                let block = Block::new::<Tile>(product);
+                let block = Block::new(product, Width::$width.columns());
                 let matrices = Matrices { left: d_output, left_at: d_output_at, right: weight, right_at: weight_at };
                 let (left, right) = ($left(windows, product, block.row), $right(windows, product, block.column));
                 let sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);
@@ -172,10 +174,11 @@ macro_rules! weight_grad {
                 windows: Windows,
                 product: Product,
             ) {
-                use super::device::{$width as Tile, Block, Matrices, multiply};
+                use super::device::{$width as Tile, multiply};
                 use super::store::store_part;
+                use crate::product::{Block, Matrices};
 
-                let block = Block::new::<Tile>(product);
+                let block = Block::new(product, Width::$width.columns());
                 let matrices = Matrices { left: input, left_at: input_at, right: d_output, right_at: d_output_at };
                 let (left, right) = ($left(windows, product, block.row), $right(product, block.column));
                 let sums = multiply::<Tile, _, _>(block, product, &matrices, &left, &right);

@@ -2,9 +2,9 @@
 
 use super::operand::{Extent, Operand};
 use super::{LEFT_BYTES, STAGES, TILE_K, TILE_ROWS};
-use crate::arch::{barrier, block_x, block_z, commit_copies, multiply_bf16, shared_base, thread, wait_for_copies};
+use crate::arch::{barrier, commit_copies, multiply_bf16, shared_base, thread, wait_for_copies};
 use crate::geometry::ceil_div;
-use crate::product::{Places, Product};
+use crate::product::{Block, Matrices, Product};
 
 /// The rows of a tile.
 pub(super) struct Rows128;
@@ -58,46 +58,9 @@ impl Tile for Wide {
     const WARPS_DOWN: u32 = 2;
 }
 
-/// What a block computes.
-#[derive(Clone, Copy)]
-pub(super) struct Block {
-    pub(super) problem: u32,
-    pub(super) part: u32,
-    /// The first row and column of the tile.
-    pub(super) row: u32,
-    pub(super) column: u32,
-}
-
-impl Block {
-    /// This one.
-    #[inline(always)]
-    pub(super) fn new<T: Tile>(product: Product) -> Block {
-        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, T::OUTER));
-        let (problem, part) = (z / product.parts, z % product.parts);
-        Block { problem, part, row: x / tiles_n * TILE_ROWS, column: x % tiles_n * T::OUTER }
-    }
-}
-
-/// The operands of all problems.
-pub(super) struct Matrices {
-    pub(super) left: *const u16,
-    pub(super) left_at: Places,
-    pub(super) right: *const u16,
-    pub(super) right_at: Places,
-}
-
-impl Matrices {
-    /// Those of a source of a problem.
-    #[inline(always)]
-    fn of(&self, source: u32, problem: u32) -> (*const u16, *const u16) {
-        let left = self.left.wrapping_add(self.left_at.of(source, problem) as usize);
-        (left, self.right.wrapping_add(self.right_at.of(source, problem) as usize))
-    }
-}
-
 /// Steps through the terms of a part: which source, which term.
 struct Steps<'a> {
-    matrices: &'a Matrices,
+    matrices: &'a Matrices<u16>,
     problem: u32,
     /// The sources left, this one among them.
     sources: u32,
@@ -115,7 +78,7 @@ struct Steps<'a> {
 impl Steps<'_> {
     /// At the first step.
     #[inline(always)]
-    fn new(matrices: &Matrices, problem: u32, product: Product, part: u32) -> Steps<'_> {
+    fn new(matrices: &Matrices<u16>, problem: u32, product: Product, part: u32) -> Steps<'_> {
         let (source, first) = product.part(part);
         let end = if first + product.slice < product.k { first + product.slice } else { product.k };
         let (left, right) = matrices.of(source, problem);
@@ -157,7 +120,7 @@ pub(super) type Sums = [[[f32; 4]; 8]; 4];
 pub(super) unsafe fn multiply<T: Tile, L: Operand, R: Operand>(
     block: Block,
     product: Product,
-    matrices: &Matrices,
+    matrices: &Matrices<u16>,
     left: &L,
     right: &R,
 ) -> Sums {

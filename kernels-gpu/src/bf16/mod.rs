@@ -40,7 +40,7 @@ use crate::geometry::ceil_div;
 use crate::product::Product;
 
 /// Rows of a block's tile.
-pub const TILE_ROWS: u32 = 128;
+pub const TILE_ROWS: u32 = crate::product::TILE_M;
 /// Terms that are added per step.
 pub const TILE_K: u32 = 32;
 /// Threads of a block.

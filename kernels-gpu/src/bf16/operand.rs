@@ -7,7 +7,7 @@
 use super::{CHUNK, MAX_SIZE, THREADS, TILE_K};
 use crate::arch::{copy_async, copy_async_if, load_matrices, load_matrices_transposed, shared_store, thread};
 use crate::product::Product;
-use crate::product::copy::{MAX_EXTENT, Windows};
+use crate::product::copy::{Tap, Window, Windows};
 
 /// Rows of a left tile, or columns of a right one.
 pub(super) trait Extent {
@@ -67,9 +67,6 @@ pub(super) trait Operand {
     }
 }
 
-/// A row or column of pixels that is outside of every image.
-const OUTSIDE: u32 = MAX_EXTENT * (MAX_EXTENT << 1);
-
 /// Rows are windows, terms are taps and channels; no dilation.
 pub(super) struct Pixels {
     windows: Windows,
@@ -99,18 +96,11 @@ impl Pixels {
     /// For the tile whose first row is `row`.
     #[inline(always)]
     pub(super) fn new(windows: Windows, product: Product, row: u32) -> Pixels {
-        let Windows { height, width, channels, stride, pad, .. } = windows;
         let mut pixels = Pixels { windows, k: product.k, base: [0; 4], inside: [0; 4] };
         unroll!(I in 4 {
-            let row = row + thread() / 4 + 32 * I as u32;
-            if row < product.m {
-                let (rest, x) = windows.by_columns.divide(row);
-                let (image, y) = windows.by_rows.divide(rest);
-                let (y, x) = ((y * stride).wrapping_sub(pad), (x * stride).wrapping_sub(pad));
-                pixels.base[I] =
-                    (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x).wrapping_mul(channels);
-                pixels.inside[I] = inside_bits(y, height) | inside_bits(x, width) << 16;
-            }
+            let window = Window::new::<false>(&windows, product, row + thread() / 4 + 32 * I as u32);
+            pixels.base[I] = window.base;
+            pixels.inside[I] = inside_bits(window.y, windows.height) | inside_bits(window.x, windows.width) << 16;
         });
         pixels
     }
@@ -143,20 +133,14 @@ impl Operand for Pixels {
 pub(super) struct Taps {
     windows: Windows,
     k: u32,
-    channel: u32,
-    y: u32,
-    x: u32,
+    tap: Tap,
 }
 
 impl Taps {
     /// For the tile whose first row is `row`.
     #[inline(always)]
     pub(super) fn new(windows: Windows, product: Product, row: u32) -> Taps {
-        let row = row + thread() % 16 * CHUNK;
-        let (tap, channel) = windows.by_channels.divide(row);
-        let (y, x) = windows.by_size.divide(tap);
-        let y = if row < product.m { y.wrapping_sub(windows.pad) } else { OUTSIDE };
-        Taps { windows, k: product.k, channel, y, x: x.wrapping_sub(windows.pad) }
+        Taps { windows, k: product.k, tap: Tap::new(&windows, product, row + thread() % 16 * CHUNK) }
     }
 }
 
@@ -165,16 +149,13 @@ impl Operand for Taps {
 
     #[inline(always)]
     unsafe fn start<E: Extent>(&self, from: *const u16, to: u32, term: u32) {
-        let Windows { height, width, channels, stride, .. } = self.windows;
         let row = thread() / 16;
         unroll!(I in 4 {
             let row = row + 8 * I as u32;
             let (rest, x) = self.windows.by_columns.divide(term + row);
             let (image, y) = self.windows.by_rows.divide(rest);
-            let (y, x) = (self.y.wrapping_add(y * stride), self.x.wrapping_add(x * stride));
-            let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
-            let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
-            let inside = term + row < self.k && y < height && x < width;
+            let (place, inside) = self.tap.seen(&self.windows, image, y, x);
+            let (from, inside) = (from.wrapping_add(place as usize), inside & (term + row < self.k));
             // SAFETY: the caller's contract; every chunk of the tile is one thread's.
             unsafe { copy_async(to + place_of_outers::<E>(row, thread() % 16), from, inside) };
         });

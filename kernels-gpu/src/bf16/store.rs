@@ -1,10 +1,10 @@
 //! What happens to the sums of a product on tensor cores: bias, activation, and the way to memory.
 
-use super::device::{Block, Sums, Tile, warp_place};
+use super::device::{Sums, Tile, warp_place};
 use super::{CHUNK, THREADS, TILE_ROWS};
 use crate::arch::{barrier, bf16_pair, shared_base, shared_load4, shared_store, store_f32x2, thread, wait_for_copies};
 use crate::math::tanh;
-use crate::product::Product;
+use crate::product::{Block, Product};
 use crate::sum_parts::Finish;
 
 /// Adds the biases of the columns, and applies the activation.

@@ -45,20 +45,29 @@ impl Block {
 
 /// The operands of all problems.
 #[derive(Clone, Copy)]
-pub struct Matrices {
+pub struct Matrices<E> {
     /// Base of the left one.
-    pub left: *const f32,
+    pub left: *const E,
     /// Its places.
     pub left_at: Places,
     /// Base of the right one.
-    pub right: *const f32,
+    pub right: *const E,
     /// Its places.
     pub right_at: Places,
 }
 
+impl<E> Matrices<E> {
+    /// Those of a source of a problem.
+    #[inline(always)]
+    pub fn of(&self, source: u32, problem: u32) -> (*const E, *const E) {
+        let left = self.left.wrapping_add(self.left_at.of(source, problem) as usize);
+        (left, self.right.wrapping_add(self.right_at.of(source, problem) as usize))
+    }
+}
+
 /// Steps through the terms of a part: which source, which term.
 struct Steps<'a> {
-    matrices: &'a Matrices,
+    matrices: &'a Matrices<f32>,
     problem: u32,
     source: u32,
     /// The operands of the source.
@@ -72,7 +81,7 @@ struct Steps<'a> {
 impl<'a> Steps<'a> {
     /// Those of the terms `first..end` of each source from `source` on.
     #[inline(always)]
-    fn new(matrices: &'a Matrices, problem: u32, source: u32, first: u32, end: u32) -> Steps<'a> {
+    fn new(matrices: &'a Matrices<f32>, problem: u32, source: u32, first: u32, end: u32) -> Steps<'a> {
         let (left, right) = (matrices.left, matrices.right);
         let mut steps = Steps { matrices, problem, source, left, right, k: first, first, end };
         steps.enter(source);
@@ -82,10 +91,8 @@ impl<'a> Steps<'a> {
     /// Goes to the first term of the part in a source.
     #[inline(always)]
     fn enter(&mut self, source: u32) {
-        let Matrices { left, left_at, right, right_at } = *self.matrices;
         self.source = source;
-        self.left = left.wrapping_add(left_at.of(source, self.problem) as usize);
-        self.right = right.wrapping_add(right_at.of(source, self.problem) as usize);
+        (self.left, self.right) = self.matrices.of(source, self.problem);
         self.k = self.first;
     }
 
@@ -122,7 +129,7 @@ pub struct Sums<L, const OWN: usize> {
 pub unsafe fn multiply<L: Copy, const OWN: usize>(
     block: Block,
     product: Product,
-    matrices: &Matrices,
+    matrices: &Matrices<f32>,
     left: &L,
     right: &impl Copy<Layout = TermsFirst>,
 ) -> Sums<L::Layout, OWN> {

@@ -1,6 +1,6 @@
 //! Copies of single floats.
 
-use super::{Copy, OUTSIDE, Window, Windows};
+use super::{Copy, Tap, Window, Windows};
 use crate::arch::{copy_float_async, thread};
 use crate::product::layout::{TermsFirst, TermsLast};
 use crate::product::{Product, THREADS, TILE_K, TILE_M};
@@ -67,20 +67,14 @@ const SIGN: u32 = 1 << 31;
 pub struct Taps {
     windows: Windows,
     k: u32,
-    y: u32,
-    x: u32,
-    channel: u32,
+    tap: Tap,
 }
 
 impl Taps {
     /// For the tile whose first row is `row`.
     #[inline(always)]
     pub fn new(windows: Windows, product: Product, row: u32) -> Taps {
-        let row = row + thread();
-        let (tap, channel) = windows.by_channels.divide(row);
-        let (y, x) = windows.by_size.divide(tap);
-        let y = if row < product.m { y.wrapping_sub(windows.pad) } else { OUTSIDE };
-        Taps { windows, k: product.k, y, x: x.wrapping_sub(windows.pad), channel }
+        Taps { windows, k: product.k, tap: Tap::new(&windows, product, row + thread()) }
     }
 }
 
@@ -89,7 +83,7 @@ impl Copy for Taps {
 
     #[inline(always)]
     unsafe fn start(&self, from: *const f32, to: u32, k: u32) {
-        let Windows { height, width, channels, stride, by_columns, by_rows, .. } = self.windows;
+        let Windows { by_columns, by_rows, .. } = self.windows;
         let (rest, mut column) = by_columns.divide(k);
         let (mut image, mut row) = by_rows.divide(rest);
         let to = to + thread() * 4;
@@ -105,10 +99,8 @@ impl Copy for Taps {
                     image += 1;
                 }
             }
-            let (y, x) = (self.y.wrapping_add(row * stride), self.x.wrapping_add(column * stride));
-            let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
-            let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
-            let inside = (k + (I as u32) < self.k) & (y < height) & (x < width);
+            let (place, inside) = self.tap.seen(&self.windows, image, row, column);
+            let (from, inside) = (from.wrapping_add(place as usize), inside & (k + (I as u32) < self.k));
             // SAFETY: a pixel inside of an image of the batch; the place in the tile is this thread's alone.
             unsafe { copy_float_async(to + TermsFirst::pitch(TILE_M) * I as u32, from, inside) };
         });

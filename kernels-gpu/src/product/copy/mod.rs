@@ -53,7 +53,7 @@ pub mod wide;
 #[cfg(target_arch = "nvptx64")]
 pub use device::Copy;
 #[cfg(target_arch = "nvptx64")]
-use device::{OUTSIDE, Window};
+pub use device::{OUTSIDE, Tap, Window};
 
 #[cfg(target_arch = "nvptx64")]
 mod device {
@@ -62,7 +62,7 @@ mod device {
     use crate::product::layout::Layout;
 
     /// A row or column that is outside of every image, divided by any dilation too.
-    pub(super) const OUTSIDE: u32 = MAX_EXTENT * (MAX_EXTENT << 1);
+    pub const OUTSIDE: u32 = MAX_EXTENT * (MAX_EXTENT << 1);
 
     /// What a thread copies of an operand.
     pub trait Copy {
@@ -78,22 +78,24 @@ mod device {
 
     /// Where a window begins.
     #[derive(Clone, Copy)]
-    pub(super) struct Window {
+    pub struct Window {
         /// Its first float, which may lie before the image; of a dilated image, the image's first.
         pub base: u32,
+        /// Its first row, which wraps where it lies before the image.
         pub y: u32,
+        /// Its first column.
         pub x: u32,
     }
 
     impl Window {
         /// Outside of every image.
-        pub(super) const NONE: Window = Window { base: 0, y: OUTSIDE, x: 0 };
+        pub const NONE: Window = Window { base: 0, y: OUTSIDE, x: 0 };
 
         /// The window of row `row` of the left operand.
         #[inline(always)]
-        pub(super) fn new<const DILATED: bool>(windows: &Windows, product: Product, row: u32) -> Window {
+        pub fn new<const DILATED: bool>(windows: &Windows, product: Product, row: u32) -> Window {
             if row >= product.m {
-                return Window { base: 0, y: OUTSIDE, x: 0 };
+                return Window::NONE;
             }
             let &Windows { height, width, channels, stride, pad, .. } = windows;
             let (rest, x) = windows.by_columns.divide(row);
@@ -102,6 +104,34 @@ mod device {
             let image = image * height;
             let base = if DILATED { image * width } else { image.wrapping_add(y).wrapping_mul(width).wrapping_add(x) };
             Window { base: base.wrapping_mul(channels), y, x }
+        }
+    }
+
+    /// A tap and channel, which every window sees at a place of its own; no dilation.
+    #[derive(Clone, Copy)]
+    pub struct Tap {
+        y: u32,
+        x: u32,
+        channel: u32,
+    }
+
+    impl Tap {
+        /// The tap and channel of row `row` of the left operand.
+        #[inline(always)]
+        pub fn new(windows: &Windows, product: Product, row: u32) -> Tap {
+            let (tap, channel) = windows.by_channels.divide(row);
+            let (y, x) = windows.by_size.divide(tap);
+            let y = if row < product.m { y.wrapping_sub(windows.pad) } else { OUTSIDE };
+            Tap { y, x: x.wrapping_sub(windows.pad), channel }
+        }
+
+        /// What the window in a row and column of an image sees: its place, and whether it is inside of the image.
+        #[inline(always)]
+        pub fn seen(&self, windows: &Windows, image: u32, row: u32, column: u32) -> (u32, bool) {
+            let &Windows { height, width, channels, stride, .. } = windows;
+            let (y, x) = (self.y.wrapping_add(row * stride), self.x.wrapping_add(column * stride));
+            let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
+            (pixel.wrapping_mul(channels).wrapping_add(self.channel), (y < height) & (x < width))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Copies of four floats.
 
-use super::{Copy, OUTSIDE, Window, Windows};
+use super::{Copy, OUTSIDE, Tap, Window, Windows};
 use crate::arch::{copy_async, thread};
 use crate::product::layout::{TermsFirst, TermsLast};
 use crate::product::{Product, THREADS, TILE_K, TILE_M};
@@ -57,20 +57,14 @@ impl Copy for Pixels {
 pub struct Taps {
     windows: Windows,
     k: u32,
-    y: u32,
-    x: u32,
-    channel: u32,
+    tap: Tap,
 }
 
 impl Taps {
     /// For the tile whose first row is `row`.
     #[inline(always)]
     pub fn new(windows: Windows, product: Product, row: u32) -> Taps {
-        let row = row + thread() % (TILE_M / 4) * 4;
-        let (tap, channel) = windows.by_channels.divide(row);
-        let (y, x) = windows.by_size.divide(tap);
-        let y = if row < product.m { y.wrapping_sub(windows.pad) } else { OUTSIDE };
-        Taps { windows, k: product.k, y, x: x.wrapping_sub(windows.pad), channel }
+        Taps { windows, k: product.k, tap: Tap::new(&windows, product, row + thread() % (TILE_M / 4) * 4) }
     }
 }
 
@@ -81,17 +75,15 @@ impl Copy for Taps {
     unsafe fn start(&self, from: *const f32, to: u32, k: u32) {
         /// Terms that all threads together copy at once.
         const TERMS: u32 = THREADS / (TILE_M / 4);
-        let Windows { height, width, channels, stride, by_columns, by_rows, .. } = self.windows;
+        let Windows { by_columns, by_rows, .. } = self.windows;
         let term = thread() / (TILE_M / 4);
         let to = to + term * TermsFirst::pitch(TILE_M) + thread() % (TILE_M / 4) * 16;
         unroll!(I in 4 {
             let k = k + term + TERMS * I as u32;
             let (rest, column) = by_columns.divide(k);
             let (image, row) = by_rows.divide(rest);
-            let (y, x) = (self.y.wrapping_add(row * stride), self.x.wrapping_add(column * stride));
-            let pixel = (image * height).wrapping_add(y).wrapping_mul(width).wrapping_add(x);
-            let from = from.wrapping_add(pixel.wrapping_mul(channels).wrapping_add(self.channel) as usize);
-            let inside = (k < self.k) & (y < height) & (x < width);
+            let (place, inside) = self.tap.seen(&self.windows, image, row, column);
+            let (from, inside) = (from.wrapping_add(place as usize), inside & (k < self.k));
             // SAFETY: four channels of a pixel inside of an image of the batch; the place in the tile is this thread's
             // alone.
             unsafe { copy_async(to + TERMS * TermsFirst::pitch(TILE_M) * I as u32, from.cast(), inside) };
