@@ -72,13 +72,9 @@ fn unpack_rustc(folder: &Path) -> Result<()> {
     println!("unpacking Debian's rustc into {}", shown(folder));
     finish(Command::new("apt-get").arg("--version")).context(ADVICE)?;
     let packages = fresh(&folder.join("packages"))?;
-    let mut apt = Apt { lists: None };
-    if apt.download(&packages).is_err() {
-        println!("its list of packages is old or empty; fetching another one into the build folder");
-        apt.lists = Some(folder.join("apt"));
-        apt.update().context(ADVICE)?;
-        apt.download(&packages)?;
-    }
+    let apt = Apt { lists: fresh(&folder.join("apt"))? };
+    apt.update().context(ADVICE)?;
+    apt.download(&packages)?;
     // Unpacked under another name, so that half a compiler is never taken for a whole one.
     let unpacked = fresh(&folder.join("rust.part"))?;
     for package in files(&packages)? {
@@ -90,33 +86,28 @@ fn unpack_rustc(folder: &Path) -> Result<()> {
     }
     fs::rename(&unpacked, &place).with_context(|| format!("cannot rename {}", unpacked.display()))?;
     fs::remove_dir_all(&packages)?;
-    if let Some(lists) = &apt.lists {
-        fs::remove_dir_all(lists)?;
-    }
+    fs::remove_dir_all(&apt.lists)?;
     Ok(())
 }
 
 /// Debian's package manager, used for looking up and downloading only.
 struct Apt {
-    /// Where lists of packages are kept, when they are not the system's.
-    lists: Option<PathBuf>,
+    /// Where its own lists of packages are kept: the system's may be empty, or older than the compiler that is needed.
+    lists: PathBuf,
 }
 
 impl Apt {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        if let Some(lists) = &self.lists {
-            command.arg("-o").arg(format!("Dir::State::Lists={}", lists.join("lists").display()));
-            command.arg("-o").arg(format!("Dir::Cache={}", lists.join("cache").display()));
-            command.args(["-o", "APT::Sandbox::User="]);
-        }
+        command.arg("-o").arg(format!("Dir::State::Lists={}", self.lists.join("lists").display()));
+        command.arg("-o").arg(format!("Dir::Cache={}", self.lists.join("cache").display()));
+        command.args(["-o", "APT::Sandbox::User="]);
         command
     }
 
     fn update(&self) -> Result<()> {
         for part in ["lists/partial", "cache/archives/partial"] {
-            let lists = self.lists.as_ref().context("the system's lists are left alone")?;
-            fs::create_dir_all(lists.join(part))?;
+            fs::create_dir_all(self.lists.join(part))?;
         }
         finish(self.command("apt-get").args(["-qq", "update"]))
     }
