@@ -3,11 +3,14 @@
 
 pub mod peak;
 
+use std::collections::HashSet;
+
 use alexnet::nets;
 use convnet::Error;
 use convnet::cpu::Cpu;
+use convnet::cuda::Precision;
 use convnet::net::Net;
-use convnet::ops::{Device, Draw, Step};
+use convnet::ops::{Access, Device, Draw, Op, Region, Step};
 use convnet::run::Network;
 
 /// A built-in net.
@@ -45,4 +48,27 @@ pub fn trained(net: &Net, batch: usize, threads: usize) -> Result<(Network<Cpu>,
     network.train(&mut step.clone())?;
     network.device().begin(&mut step.clone())?;
     Ok((network, step))
+}
+
+/// The bytes of an operation's operands on a GPU: each read once, though several towers read it, and written once.
+pub fn least_bytes(op: &Op, precision: Precision) -> u64 {
+    let (mut read, mut written) = (HashSet::new(), HashSet::new());
+    op.clone().visit(&mut |access, span| {
+        if access != Access::Write {
+            read.insert(*span);
+        }
+        if access != Access::Read {
+            written.insert(*span);
+        }
+    });
+    // An update reads and writes the weights themselves, and writes the copy of them that products read.
+    let copied = matches!(op, Op::Update(_)) && precision == Precision::Bf16;
+    let size = |region| match region {
+        Region::Work => precision.bytes(),
+        Region::Weights if !matches!(op, Op::Update(_)) => precision.bytes(),
+        _ => size_of::<f32>(),
+    };
+    let operands = read.iter().chain(&written).map(|span| (span.len * size(span.region)) as u64);
+    let copies = written.iter().filter(|span| copied && span.region == Region::Weights);
+    operands.sum::<u64>() + copies.map(|span| (span.len * precision.bytes()) as u64).sum::<u64>()
 }

@@ -18,7 +18,7 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with = "filter")]
     gpu: bool,
     /// Count what every kernel of a training step does on the simulated device, and predict how long it takes on cards;
-    /// writes docs/counted-NET-BATCH.md
+    /// writes docs/counted-NET-BATCH-PRECISION.md
     #[arg(long, conflicts_with_all = ["filter", "gpu"])]
     counted: bool,
     /// Compare with that document, instead of writing it
@@ -33,6 +33,9 @@ pub(crate) struct Bench {
     /// Images in a step of the report, the counts or the trace
     #[arg(long, conflicts_with = "filter", default_value_t = 128)]
     batch: usize,
+    /// Activations of the counts: f32 or bf16
+    #[arg(long, requires = "counted", default_value = "f32", value_parser = ["f32", "bf16"])]
+    precision: String,
     /// PyTorch's script of the report, for example torch_bench.py
     #[arg(long, requires = "gpu", value_name = "FILE")]
     torch: Option<PathBuf>,
@@ -44,7 +47,7 @@ impl Bench {
             return self.report();
         }
         if self.counted {
-            return crate::counted::run(&self.net, self.batch, self.check);
+            return crate::counted::run(&self.net, self.batch, &self.precision, self.check);
         }
         if let Some(file) = &self.timeline {
             return self.write_timeline(file);

@@ -13,10 +13,10 @@ const WATCHED: [&str; 7] =
     ["requested MB", "DRAM MB", "executed G", "conflicts %", "A100 us", "H100 us", "RTX 4090 us"];
 
 /// Counts a step of `batch` images of `net`; writes the table, or compares with the committed one.
-pub(crate) fn run(net: &str, batch: usize, check: bool) -> Result<()> {
+pub(crate) fn run(net: &str, batch: usize, precision: &str, check: bool) -> Result<()> {
     let registers = crate::build_ptx::registers()?;
     let batch = batch.to_string();
-    let mut arguments = vec!["run", "--package", "benches", "--bin", "counted", "--", net, &batch];
+    let mut arguments = vec!["run", "--package", "benches", "--bin", "counted", "--", net, &batch, precision];
     arguments.extend(registers.iter().map(String::as_str));
     let output = crate::cargo(&arguments)
         // Checks cost time, and a sample breaks them.
@@ -26,8 +26,8 @@ pub(crate) fn run(net: &str, batch: usize, check: bool) -> Result<()> {
         .context("cannot start cargo")?;
     ensure!(output.status.success(), "counted: {}", output.status);
     let table = String::from_utf8_lossy(&output.stdout);
-    let text = document(net, &batch, &table);
-    let name = format!("docs/counted-{net}-{batch}.md");
+    let text = document(net, &batch, precision, &table);
+    let name = format!("docs/counted-{net}-{batch}-{precision}.md");
     let path = crate::root().join(&name);
     if !check {
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
@@ -38,7 +38,8 @@ pub(crate) fn run(net: &str, batch: usize, check: bool) -> Result<()> {
     let worse = worse(&committed, &text)?;
     if !worse.is_empty() {
         bail!(
-            "worse than {name}; improve it, or run `cargo xtask bench --counted --net {net} --batch {batch}`:\n{}",
+            "worse than {name}; improve it, or run `cargo xtask bench --counted --net {net} --batch {batch} --precision \
+             {precision}`:\n{}",
             worse.join("\n")
         );
     }
@@ -46,12 +47,12 @@ pub(crate) fn run(net: &str, batch: usize, check: bool) -> Result<()> {
     Ok(())
 }
 
-fn document(net: &str, batch: &str, table: &str) -> String {
+fn document(net: &str, batch: &str, precision: &str, table: &str) -> String {
     let mut text = String::new();
     let _ = write!(
         text,
         "# A training step, counted\n\n\
-         Net `{net}`, {batch} images, f32. Written by `cargo xtask bench --counted`; nothing here was measured; `docs/predicted.md` compares with a card.\n\n\
+         Net `{net}`, {batch} images, {precision}. Written by `cargo xtask bench --counted`; nothing here was measured; `docs/predicted.md` compares with a card.\n\n\
          - Counted by the simulator, for an H100: what SMs request, what goes between L2 and DRAM when each launch begins \
          with an empty cache and ends with everything written back, and what of it was still waiting to be written when the \
          last block ended; multiply-adds, instructions of warps, bank conflicts. Launches whose number of blocks begins \
@@ -60,8 +61,8 @@ fn document(net: &str, batch: &str, table: &str) -> String {
          the operation's first launch.\n\
          - Predicted, by the model of `cuda_sim::model`: microseconds, and what limits them on an H100. The other cards \
          are given the H100's DRAM bytes, whatever their caches are.\n\
-         - The floor is the sum over operations of the longer of two times: least bytes from DRAM, needed multiply-adds \
-         in f32. Launches cost nothing there.\n\n{table}"
+         - The floor is the sum over operations of the longer of two times: least bytes from DRAM, needed multiply-adds, \
+         in bf16 on tensor cores. Launches cost nothing there.\n\n{table}"
     );
     text
 }

@@ -8,11 +8,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use benches::{net, step};
+use benches::{least_bytes, net, step};
 use convnet::cuda::{Cuda, Precision};
 use convnet::device::{Context, driver_version};
 use convnet::net::Net;
-use convnet::ops::{List, Op, Pass, Region};
+use convnet::ops::{List, Op, Pass};
 use convnet::run::Network;
 
 const USAGE: &str = "usage: gpu [NET [BATCH [REPEATS [PRECISION]]]]";
@@ -58,7 +58,7 @@ fn introduce() -> Result<()> {
 }
 
 fn operations(net: &Net, batch: usize, repeats: usize, network: &mut Network<Cuda>) -> Result<()> {
-    let activations = network.device().precision().bytes();
+    let precision = network.device().precision();
     let plan = network.training_plan().context("the network trains")?.clone();
     println!(
         "{:<12} {:<20} {:>9} {:>9} {:>9} {:>9} {:>9}",
@@ -71,11 +71,7 @@ fn operations(net: &Net, batch: usize, repeats: usize, network: &mut Network<Cud
         let weighted = !matches!(planned.op, Op::Update(_));
         let gflop =
             layer.filter(|_| weighted).map_or(0, |index| net.multiply_adds_of(index)) as f64 * 2e-9 * batch as f64;
-        let mut bytes = 0;
-        planned.op.clone().visit(&mut |_, span| {
-            bytes += span.len * if span.region == Region::Work { activations } else { size_of::<f32>() };
-        });
-        let (mb, seconds) = (bytes as f64 * 1e-6, time.as_secs_f64());
+        let (mb, seconds) = (least_bytes(&planned.op, precision) as f64 * 1e-6, time.as_secs_f64());
         println!(
             "{:<12} {:<20} {:>9.1} {mb:>9.1} {:>9.0} {gflop:>9.1} {:>9.1}",
             planned.layer,

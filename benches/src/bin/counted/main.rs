@@ -7,24 +7,25 @@
 mod recorder;
 mod table;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
-use benches::{net, step};
+use anyhow::{Context as _, Result, anyhow, bail};
+use benches::{least_bytes, net, step};
 use convnet::cuda::{Cuda, Precision};
-use convnet::ops::{Access, Device, Op};
+use convnet::ops::{Device, Op};
 use convnet::run::Network;
 use cuda_sim::observe::intercept;
 use recorder::Recorder;
 use table::{Least, Table};
 
-const USAGE: &str = "usage: counted NET BATCH KERNEL=REGISTERS...";
+const USAGE: &str = "usage: counted NET BATCH PRECISION KERNEL=REGISTERS...";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, batch, kernels @ ..] = &arguments[..] else { bail!(USAGE) };
+    let [name, batch, precision, kernels @ ..] = &arguments[..] else { bail!(USAGE) };
     let batch = batch.parse().ok().filter(|&batch| batch > 0).with_context(|| format!("{batch:?}; {USAGE}"))?;
+    let precision: Precision = precision.parse().map_err(|error| anyhow!("precision: {error}; {USAGE}"))?;
     if alexnet::nets::load(name, None).is_err() {
         bail!("{name:?} is no built-in net; {USAGE}");
     }
@@ -38,7 +39,7 @@ fn main() -> Result<()> {
         .with_context(|| format!("{kernels:?}; {USAGE}"))?;
     let net = net(name);
     convnet::cuda::simulate(1)?;
-    let mut network = Network::for_training(&net, batch, Cuda::new(0, Precision::F32)?)?;
+    let mut network = Network::for_training(&net, batch, Cuda::new(0, precision)?)?;
     let mut one = step(&net, batch, network.parameters().len());
     network.device().begin(&mut one)?;
     let plan = network.training_plan().context("the network trains")?.clone();
@@ -46,7 +47,7 @@ fn main() -> Result<()> {
 
     let recorder = Arc::new(Recorder::new(registers));
     intercept(Some(recorder.clone()));
-    let mut table = Table::default();
+    let mut table = Table::new(precision);
     for planned in plan.operations() {
         network.device().run(&planned.op)?;
         // Work is done when it is waited for.
@@ -54,24 +55,10 @@ fn main() -> Result<()> {
         let layer = net.layers.iter().position(|layer| layer.name == planned.layer);
         let layer = layer.filter(|_| !matches!(planned.op, Op::Update(_)));
         let multiply_adds = layer.map_or(0, |index| net.multiply_adds_of(index)) as u64 * batch as u64;
-        let least = Least { bytes: bytes(&planned.op), multiply_adds };
+        let least = Least { bytes: least_bytes(&planned.op, precision), multiply_adds };
         table.operation(&planned.layer, planned.op.name(), least, recorder.take()?)?;
     }
     intercept(None);
     table.print();
     Ok(())
-}
-
-/// The bytes of an operation's operands, read once though several towers read them, and written once.
-fn bytes(op: &Op) -> u64 {
-    let (mut read, mut written) = (HashSet::new(), HashSet::new());
-    op.clone().visit(&mut |access, span| {
-        if access != Access::Write {
-            read.insert(*span);
-        }
-        if access != Access::Read {
-            written.insert(*span);
-        }
-    });
-    read.iter().chain(&written).map(|span| span.len as u64 * 4).sum()
 }

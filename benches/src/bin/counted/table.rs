@@ -1,6 +1,7 @@
 //! Launches as lines of a table, and the step as a sum.
 
 use anyhow::{Context as _, Result};
+use convnet::cuda::Precision;
 use cuda_sim::model::{CARDS, Card, H100, Prediction, Work};
 use cuda_sim::observe::Kind;
 
@@ -18,6 +19,7 @@ pub(crate) struct Least {
 /// The table, and sums over all of it.
 #[derive(Default)]
 pub(crate) struct Table {
+    precision: Precision,
     lines: Vec<String>,
     requested: f64,
     dram: f64,
@@ -33,6 +35,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// An empty one; products are done on tensor cores in bf16.
+    pub(crate) fn new(precision: Precision) -> Table {
+        Table { precision, ..Table::default() }
+    }
+
     /// Adds the launches of an operation.
     pub(crate) fn operation(&mut self, layer: &str, name: &str, least: Least, launches: Vec<Recorded>) -> Result<()> {
         for (index, launch) in launches.iter().enumerate() {
@@ -41,7 +48,11 @@ impl Table {
         self.least += least.bytes as f64;
         self.needed += least.multiply_adds as f64;
         for (floor, card) in self.floor.iter_mut().zip(&CARDS) {
-            let rate = f64::from(card.sms) * f64::from(card.fma_lanes) * card.clock;
+            let lanes = match self.precision {
+                Precision::F32 => f64::from(card.fma_lanes),
+                Precision::Bf16 => card.tensor_multiply_adds,
+            };
+            let rate = f64::from(card.sms) * lanes * card.clock;
             *floor += (least.bytes as f64 / card.dram_bandwidth).max(least.multiply_adds as f64 / rate);
         }
         Ok(())
