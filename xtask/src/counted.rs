@@ -16,7 +16,9 @@ const WATCHED: [&str; 7] =
 pub(crate) fn run(net: &str, batch: usize, precision: &str, check: bool) -> Result<()> {
     let registers = crate::build_ptx::registers()?;
     let batch = batch.to_string();
-    let mut arguments = vec!["run", "--package", "benches", "--bin", "counted", "--", net, &batch, precision];
+    // That of the tests, which are built in any case.
+    let run = ["run", "--quiet", "--profile", "test", "--package", "benches", "--bin", "counted", "--"];
+    let mut arguments = [&run[..], &[net, &batch, precision]].concat();
     arguments.extend(registers.iter().map(String::as_str));
     let output = crate::cargo(&arguments)
         // Checks cost time, and a sample breaks them.

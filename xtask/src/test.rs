@@ -13,7 +13,7 @@ struct Stage {
 }
 
 /// Kernels come before what embeds them. The tests come last, so that their results end the output.
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
     Stage { name: "format", run: || cargo(&["fmt", "--all", "--", "--check"], &[]) },
     Stage { name: "tidy", run: || crate::tidy::run(&crate::root()) },
     Stage { name: "kernels", run: || BuildPtx::default().run() },
@@ -24,6 +24,7 @@ const STAGES: [Stage; 6] = [
             cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "-D warnings")])
         },
     },
+    Stage { name: "counts", run: counts },
     Stage { name: "tests", run: || cargo(&["test", "--workspace", "--no-fail-fast"], &[]) },
 ];
 
@@ -47,6 +48,11 @@ pub(crate) fn run() -> Result<()> {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Kernels do no more work than the committed tables say; a few images show it as well as many.
+fn counts() -> Result<()> {
+    ["f32", "bf16"].into_iter().try_for_each(|precision| crate::counted::run("nips2012", 4, precision, true))
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
