@@ -44,6 +44,8 @@ const BATCH: usize = 4;
 /// With checks there are also those of the driver: order between operations, and host memory under copies.
 fn step(criterion: &mut Criterion) {
     cuda::simulate(1).unwrap();
+    // Opened here, and not by the first call: that would start it anew.
+    cuda::available().unwrap();
     let mut group = criterion.benchmark_group("simulator/step");
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(5));
     for (name, checks) in [("no checks", false), ("all checks", true)] {
