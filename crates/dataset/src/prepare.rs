@@ -49,8 +49,9 @@ pub struct Prepared {
 /// Packs the images of `data`, as it reads them, into the folder `out`, which is made if need be.
 /// Goes on where an earlier preparation of the same data was interrupted.
 ///
-/// Names are stored relative to `root`. `progress` is called after each image with the number done so
-/// far, from any of the `threads` threads; when it says false the work stops, and the result is none.
+/// Names are stored relative to `root`. `progress` is called with the number of images done so far: once at
+/// the beginning, with those that an earlier preparation did, then after each image, from any of the `threads`
+/// threads. When it says false the work stops, and the result is none.
 ///
 /// # Errors
 /// If `out` holds something else or is being written by another process, something cannot be written,
@@ -75,21 +76,24 @@ pub fn prepare(
         source: fingerprint(data, root),
     };
     let _lock = begin(out, &plan)?;
+    let tasks = tasks(data);
+    let (finished, todo) = split_finished(out, &tasks)?;
     let work = Work {
         data,
         root,
         out,
         encoding,
         order: permutation(SEED, 0, data.train.len()),
-        tasks: tasks(data),
+        todo,
         next: AtomicUsize::new(0),
-        n_done: AtomicUsize::new(0),
+        n_done: AtomicUsize::new(finished),
         stopped: AtomicBool::new(false),
         error: Mutex::new(None),
         progress,
     };
+    work.see(finished);
     thread::scope(|scope| {
-        for _ in 1..threads.min(work.tasks.len()) {
+        for _ in 1..threads.min(work.todo.len()) {
             scope.spawn(|| work.run());
         }
         work.run();
@@ -100,7 +104,7 @@ pub fn prepare(
     if work.stopped.load(Ordering::Relaxed) {
         return Ok(None);
     }
-    work.conclude(plan).map(Some)
+    work.conclude(plan, &tasks).map(Some)
 }
 
 /// CRC-32 of classes, labels and names: what tells one source from another.
@@ -188,6 +192,31 @@ fn tasks(data: &Dataset) -> Vec<Task> {
     tasks
 }
 
+/// The images in shards that are finished, and the tasks that are not.
+fn split_finished<'a>(out: &Path, tasks: &'a [Task]) -> Result<(usize, Vec<&'a Task>), Error> {
+    let mut finished = 0;
+    let mut todo = Vec::new();
+    for task in tasks {
+        if is_finished(&out.join(&task.file))? {
+            finished += task.to - task.from;
+        } else {
+            todo.push(task);
+        }
+    }
+    Ok((finished, todo))
+}
+
+/// Whether a shard and its index are there from an earlier run.
+fn is_finished(path: &Path) -> Result<bool, Error> {
+    let Some(index) = ShardIndex::read(path)? else { return Ok(false) };
+    let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if bytes != index.bytes {
+        let problem = format!("the shard has {bytes} bytes, expected {}", index.bytes);
+        return Err(Error::Damaged { path: path.to_owned(), problem });
+    }
+    Ok(true)
+}
+
 struct Work<'a> {
     data: &'a Dataset,
     root: &'a Path,
@@ -195,7 +224,7 @@ struct Work<'a> {
     encoding: Encoding,
     /// The order of the training images.
     order: Vec<u32>,
-    tasks: Vec<Task>,
+    todo: Vec<&'a Task>,
     next: AtomicUsize,
     n_done: AtomicUsize,
     stopped: AtomicBool,
@@ -207,7 +236,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// What a thread does.
     fn run(&self) {
-        while let Some(task) = self.tasks.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(task) = self.todo.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             if let Err(error) = self.shard(task) {
                 self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 self.stopped.store(true, Ordering::Relaxed);
@@ -218,14 +247,9 @@ impl Work<'_> {
         }
     }
 
-    /// Writes a shard, unless it is finished.
+    /// Writes a shard.
     fn shard(&self, task: &Task) -> Result<(), Error> {
         let path = self.out.join(&task.file);
-        if self.is_finished(&path)? {
-            let n_done = self.n_done.fetch_add(task.to - task.from, Ordering::Relaxed);
-            self.see(n_done + task.to - task.from);
-            return Ok(());
-        }
         let side = self.data.side;
         let images = if task.is_train { &self.data.train } else { &self.data.val };
         let mut writer = ShardWriter::create(&path)?;
@@ -257,17 +281,6 @@ impl Work<'_> {
         writer.finish()
     }
 
-    /// Whether a shard and its index are there from an earlier run.
-    fn is_finished(&self, path: &Path) -> Result<bool, Error> {
-        let Some(index) = ShardIndex::read(path)? else { return Ok(false) };
-        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
-        if bytes != index.bytes {
-            let problem = format!("the shard has {bytes} bytes, expected {}", index.bytes);
-            return Err(Error::Damaged { path: path.to_owned(), problem });
-        }
-        Ok(true)
-    }
-
     fn see(&self, n_done: usize) {
         if !(self.progress)(n_done) {
             self.stopped.store(true, Ordering::Relaxed);
@@ -275,14 +288,14 @@ impl Work<'_> {
     }
 
     /// Writes what is known when all shards are there, the manifest last.
-    fn conclude(&self, plan: Plan) -> Result<Prepared, Error> {
+    fn conclude(&self, plan: Plan, tasks: &[Task]) -> Result<Prepared, Error> {
         let n_classes = self.data.classes.len();
         let mut splits = [(); 2].map(|()| Split { counts: vec![0; n_classes], ..Split::default() });
         let mut bytes = 0;
         let report = self.out.join("skipped.txt");
         let unwritten = |cause| Error::file(&report, "write", cause);
         let mut lines = AtomicFile::create(&report).map_err(unwritten)?;
-        for task in &self.tasks {
+        for task in tasks {
             let path = self.out.join(&task.file);
             let index = ShardIndex::read(&path)?.ok_or_else(|| Error::Unfinished { dir: self.out.to_owned() })?;
             bytes += index.bytes;
@@ -295,7 +308,7 @@ impl Work<'_> {
         let [train, val] = splits;
         let prepared = Prepared { train: train.images, val: val.images, skipped: train.skipped + val.skipped, bytes };
         if !manifest::path(self.out).is_file() {
-            let statistics = self.statistics()?;
+            let statistics = self.statistics(tasks)?;
             let mean_crc = manifest::write_mean(self.out, &statistics)?;
             let manifest = Manifest {
                 name: self.data.name.clone(),
@@ -308,15 +321,15 @@ impl Work<'_> {
             };
             manifest.write(self.out)?;
         }
-        self.clean()?;
+        self.clean(tasks)?;
         Ok(prepared)
     }
 
     /// The statistics of all training shards together.
-    fn statistics(&self) -> Result<Statistics, Error> {
+    fn statistics(&self, tasks: &[Task]) -> Result<Statistics, Error> {
         let side = self.data.side;
         let mut total = Sums::new(side);
-        for task in self.tasks.iter().filter(|task| task.is_train) {
+        for task in tasks.iter().filter(|task| task.is_train) {
             let path = sums_path(&self.out.join(&task.file));
             let bytes = fs::read(&path).map_err(|cause| Error::file(&path, "read", cause))?;
             let problem = || "not the sums of a shard".to_owned();
@@ -330,8 +343,8 @@ impl Work<'_> {
     }
 
     /// Removes what a finished set does not need.
-    fn clean(&self) -> Result<(), Error> {
-        let sums = self.tasks.iter().filter(|task| task.is_train).map(|task| sums_path(&self.out.join(&task.file)));
+    fn clean(&self, tasks: &[Task]) -> Result<(), Error> {
+        let sums = tasks.iter().filter(|task| task.is_train).map(|task| sums_path(&self.out.join(&task.file)));
         for path in sums.chain([self.out.join(UNFINISHED)]) {
             match fs::remove_file(&path) {
                 Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {

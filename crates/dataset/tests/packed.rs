@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dataset::{Dataset, Encoding, Error, Images, Loader, Prepared, Statistics, prepare};
 use image::RgbImage;
@@ -140,7 +140,15 @@ fn finished_shards_are_not_made_again() {
     place.try_prepare("parts", Encoding::Raw, 1, 130).unwrap();
     let modified = |name: &str| fs::metadata(place.path("parts").join(name)).unwrap().modified().unwrap();
     let before = modified("train-00000.tar");
-    place.prepare("parts", Encoding::Raw, 1);
+    // What is done is told first, then every image once.
+    let seen = Mutex::new(Vec::new());
+    prepare(&place.data, &place.path("source"), &place.path("parts"), Encoding::Raw, 1, &|done| {
+        seen.lock().unwrap().push(done);
+        true
+    })
+    .unwrap()
+    .unwrap();
+    assert_eq!(seen.into_inner().unwrap(), (128..=220).collect::<Vec<_>>());
     assert_eq!(modified("train-00000.tar"), before);
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -40,9 +41,11 @@ pub fn run(args: &PrepareArgs) -> Result<ExitCode> {
         size = args.size
     ));
     let start = Instant::now();
+    let earlier = OnceLock::new();
     let progress = Progress::start("prepare", total);
     let see = |done: usize| {
-        progress.set(done, || pace(done, total, start.elapsed()));
+        let earlier = *earlier.get_or_init(|| done);
+        progress.set(done, || pace(done - earlier, total - done, start.elapsed()));
         !interrupt.requested()
     };
     let encoding = if args.raw { Encoding::Raw } else { Encoding::Jpeg };
@@ -53,18 +56,22 @@ pub fn run(args: &PrepareArgs) -> Result<ExitCode> {
         say("stopped; the same command goes on from here");
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     };
-    conclude(args, &prepared, total, start.elapsed());
+    conclude(args, &prepared, total - earlier.get().unwrap_or(&0), start.elapsed());
     Ok(ExitCode::SUCCESS)
 }
 
-/// `540 images/s, 12:30 left`
-fn pace(done: usize, total: usize, elapsed: Duration) -> String {
+/// `540 images/s, 12:30 left`, from the images that this run has done and those that are left.
+fn pace(done: usize, left: usize, elapsed: Duration) -> String {
+    if done == 0 {
+        return String::new();
+    }
     let speed = done as f64 / elapsed.as_secs_f64().max(1e-3);
-    let left = Duration::from_secs_f64((total - done) as f64 / speed.max(1e-3));
+    let left = Duration::from_secs_f64(left as f64 / speed.max(1e-3));
     format!("{} images/s, {} left", thousands(speed as usize), clock(left))
 }
 
-fn conclude(args: &PrepareArgs, prepared: &Prepared, total: usize, elapsed: Duration) {
+/// What was made: all of it, and how fast this run has `done` its part.
+fn conclude(args: &PrepareArgs, prepared: &Prepared, done: usize, elapsed: Duration) {
     let Prepared { train, val, skipped, bytes } = *prepared;
     if skipped > 0 {
         let list = args.out.join("skipped.txt");
@@ -76,7 +83,7 @@ fn conclude(args: &PrepareArgs, prepared: &Prepared, total: usize, elapsed: Dura
         thousands(val),
         console::bytes(bytes),
         clock(elapsed),
-        thousands((total as f64 / elapsed.as_secs_f64()) as usize)
+        thousands((done as f64 / elapsed.as_secs_f64()) as usize)
     ));
     say(format_args!("next:\n  {} train --data {}", console::program(), quoted(&args.out)));
 }

@@ -181,6 +181,24 @@ pub(crate) fn same_file(place: &Place, a: &str, b: &str) {
     assert!(read(a) == read(b), "{a} and {b} differ");
 }
 
+/// Checks that two folders hold the same files with the same bytes.
+pub(crate) fn same_folder(place: &Place, a: &str, b: &str) {
+    assert_eq!(names(&place.path(a)), names(&place.path(b)), "{a} and {b}");
+    for name in names(&place.path(a)) {
+        same_file(place, &format!("{a}/{name}"), &format!("{b}/{name}"));
+    }
+}
+
+/// How often a test kills the program: `ALEXNET_KILLS`, or what is enough for every day.
+pub(crate) fn kills(everyday: u32) -> u32 {
+    std::env::var("ALEXNET_KILLS").map_or(everyday, |text| text.parse().expect("ALEXNET_KILLS is a number"))
+}
+
+/// Moments spread over `whole`, by the golden ratio.
+pub(crate) fn moment(whole: Duration, round: u32) -> Duration {
+    whole.mul_f64((f64::from(round) * 0.618).fract())
+}
+
 /// Waits until `path` exists.
 pub(crate) fn wait_for(path: &Path) {
     let start = Instant::now();
