@@ -105,7 +105,7 @@ impl Packed {
             side: manifest.plan.side,
             encoding: manifest.plan.encoding,
             shards: Vec::with_capacity(split.shards.len()),
-            entries: Vec::with_capacity(split.images),
+            entries: Vec::new(),
             names: String::new(),
         };
         for shard in &split.shards {
@@ -120,6 +120,11 @@ impl Packed {
                 return Err(damaged("the shard's index is that of another shard".to_owned()));
             }
             packed.add(path.clone(), index, manifest.classes.len()).map_err(damaged)?;
+        }
+        let found = packed.entries.len();
+        if found != split.images {
+            let problem = format!("it counts {} images, its shards have {found}", split.images);
+            return Err(Error::Damaged { path: manifest::path(dir), problem });
         }
         Ok(packed)
     }

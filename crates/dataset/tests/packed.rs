@@ -237,6 +237,8 @@ fn wrong_sizes_and_descriptions_are_refused() {
         ("\"side\": 24", "\"side\": 0", "0 pixels"),
         ("train-00000.tar", "../train-00000.tar", "plain name"),
         ("{", "[", "not the description"),
+        // More than there can be: the number is no reason to ask for as much memory.
+        ("\"images\": 200", "\"images\": 18446744073709551615", "its shards have 200"),
     ] {
         fs::write(&manifest, text.replacen(from, to, 1)).unwrap();
         let message = Dataset::open(&place.path("raw"), SIDE).unwrap_err().to_string();
