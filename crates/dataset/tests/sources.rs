@@ -161,7 +161,18 @@ fn names_in_tars_lead_nowhere() {
         bytes.extend([0; 1024]);
         bytes
     };
+    let link = |kind, name: &str, to: &str| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_path(name).unwrap();
+        header.set_link_name_literal(to).unwrap();
+        header.set_size(0);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
     let train = [
+        link(tar::EntryType::Symlink, "n09999999.tar", "../../../etc/passwd"),
+        link(tar::EntryType::Link, "inside/out/train-00000.tar", "/etc/passwd"),
         hostile("../../n01440764.tar", &class(&["../../../escaped.JPEG", "/escaped/absolute.JPEG"], CLASSES[0].1)),
         hostile("/n02100735.tar", &class(&["..JPEG", "a\n../b.JPEG"], CLASSES[1].1)),
         vec![0; 1024],
