@@ -48,11 +48,16 @@ pub(crate) struct Ilsvrc {
 
 impl Ilsvrc {
     pub(crate) fn new() -> Ilsvrc {
+        Ilsvrc::with_images(12)
+    }
+
+    /// With so many training images of each class.
+    pub(crate) fn with_images(count: usize) -> Ilsvrc {
         let place = Ilsvrc { dir: tempfile::tempdir().unwrap() };
         // The classes are not in order, and inner tars have names out of order, too.
         let classes = CLASSES.iter().rev().map(|&(class, colour, _)| {
             let image = |i: usize| (format!("{class}_{}.JPEG", 20 - i), picture(colour));
-            (format!("{class}.tar"), tar(&(0..12).map(image).collect::<Vec<_>>()))
+            (format!("{class}.tar"), tar(&(0..count).map(image).collect::<Vec<_>>()))
         });
         place.write("train.tar", &tar(&classes.collect::<Vec<_>>()));
         let val = TRUTH.iter().enumerate().rev().map(|(i, &class)| (val_name(i), picture(CLASSES[class].1)));
