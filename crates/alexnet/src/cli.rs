@@ -75,6 +75,8 @@ pub enum Command {
     Net(NetArgs),
     /// Write what a shell needs to complete these commands
     Completions(CompletionsArgs),
+    /// Write a manual page for each command
+    Man(ManArgs),
 }
 
 /// Arguments of `alexnet prepare`.
@@ -141,6 +143,17 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `alexnet man`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet man ~/.local/share/man/man1
+  man alexnet-train")]
+pub struct ManArgs {
+    /// The folder of the pages; it is made where it is not there
+    pub out: PathBuf,
 }
 
 /// Arguments of `alexnet bench`.
@@ -580,6 +593,21 @@ mod tests {
         fn check(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Examples:\n  alexnet "), "{}: {help}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn every_example_is_a_command() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for example in help.lines().filter_map(|line| line.strip_prefix("  alexnet ")) {
+                // What comes after it is a comment, or where its output goes.
+                let words = example.split("  ").next().unwrap().split(" > ").next().unwrap();
+                let parsed = Cli::try_parse_from(["alexnet"].into_iter().chain(words.split(' ')));
+                assert!(parsed.is_ok(), "{}: alexnet {example}", command.get_name());
+            }
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());

@@ -216,6 +216,21 @@ fn align(first: &Probabilities, member: &Probabilities) -> Result<Probabilities>
     Ok(aligned)
 }
 
+/// Checks that a file can be made at `path`, so that long work is not lost for want of a folder.
+///
+/// # Errors
+/// When there is no folder for it, or a folder has its name.
+pub fn check_place(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        bail!("cannot write {}: there is no folder {}", path.display(), folder.display());
+    }
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder", path.display());
+    }
+    Ok(())
+}
+
 /// Writes a file beside its place first, so that what has its name is whole.
 ///
 /// # Errors

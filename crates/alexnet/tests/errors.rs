@@ -107,6 +107,11 @@ fn wrong_and_damaged_checkpoints() {
     place.ok(&["train", "--net", "tiny.toml", "--epochs", "2", "--out", "run"]);
     has(&place.fails(1, &["train", "--resume", "run", "--epochs", "3", "--net", "mini"]), &["tiny", "mini"]);
     has(&place.fails(1, &["eval", "--model", "tiny.toml"]), &["tiny.toml", "no checkpoint"]);
+    let save = ["eval", "--model", "run", "--save-probabilities"];
+    for (out, said) in [("nowhere/p", "there is no folder nowhere"), ("run", "it is a folder")] {
+        let message = place.fails(1, &[&save[..], &[out]].concat());
+        assert!(message.contains(said), "{message}");
+    }
     has(&place.fails(1, &["eval", "--model", "run/statistics.safetensors"]), &["no checkpoint"]);
     has(&place.fails(1, &["predict", "--model", "run", "tiny.toml"]), &["tiny.toml", "1 of 1 images"]);
     fs::create_dir(place.path("empty")).unwrap();

@@ -9,7 +9,7 @@ use crate::cli::EvalArgs;
 use crate::console::{Progress, say, thousands};
 use crate::device;
 use crate::evaluate::{Classifier, Split, evaluate};
-use crate::probabilities::Probabilities;
+use crate::probabilities::{Probabilities, check_place};
 use crate::skips::Skips;
 use crate::training::error_of;
 
@@ -18,6 +18,7 @@ use crate::training::error_of;
 /// # Errors
 /// When there is no model or no data, or they do not fit.
 pub fn run(args: &EvalArgs) -> Result<()> {
+    args.save_probabilities.as_deref().map_or(Ok(()), check_place)?;
     let mut model = model::open(&args.model, &args.device, args.batch)?;
     let checkpoint = &model.checkpoint;
     let folder = args.data.as_deref().or(checkpoint.state.data.folder.as_deref());

@@ -9,6 +9,7 @@ pub mod experiment;
 pub mod export;
 pub mod features;
 pub mod import;
+pub mod man;
 mod model;
 pub mod net;
 pub mod predict;
@@ -50,6 +51,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Prepare(args) => prepare::run(args),
         Command::Experiment(args) => experiment::run(args),
         Command::Completions(args) => completions::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Man(args) => man::run(args).map(|()| ExitCode::SUCCESS),
     }
 }
 

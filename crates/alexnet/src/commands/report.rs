@@ -12,7 +12,7 @@ use crate::device;
 use crate::evaluate::Classifier;
 use crate::features::Neighbour;
 use crate::inside::{self, Confusion, Search};
-use crate::probabilities::write_whole;
+use crate::probabilities::{check_place, write_whole};
 use crate::report::{Log, Neighbours, Picture, Report};
 use crate::run_folder::{self, LOG};
 use crate::training::error_of;
@@ -34,6 +34,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         true => path.join("report.html"),
         false => PathBuf::from("report.html"),
     });
+    check_place(&out).context("give another --out")?;
     // Its history ends with its last epoch, not with its best.
     let history = model::last(Some(&path))?.state.history;
     let mut model = model::open(&ModelArgs { model: Some(path.clone()), crops: 1 }, &args.device, None)?;
