@@ -10,6 +10,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Tools;
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::prepared::Prepared;
@@ -244,7 +245,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, o
     tools.threads.install(|| tasks.into_par_iter().enumerate().with_max_len(1).for_each(work));
 }
 
-pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvInputGrad, images: usize) {
+pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &ConvInputGrad, images: usize) {
     let shape = &op.shape;
     if let Some(tiling) = tools.tiling(shape, shape.in_height, shape.in_width) {
         return winograd_conv::input_grad(tools, memory, scratch, op, tiling, images);
@@ -253,7 +254,7 @@ pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>,
     let panels_len = correlation.panels_len();
     let ConvShape { size, filters, channels, .. } = *shape;
     for source in &op.sources {
-        scratch.resize(scratch.len().max(panels_len * source.weights.len()), 0.0);
+        scratch.grow(panels_len * source.weights.len());
         for (&span, panels) in source.weights.iter().zip(scratch.chunks_exact_mut(panels_len)) {
             // SAFETY: the operation passed its check; weights are only read.
             let weights = unsafe { memory.slice(span, span.len) };

@@ -9,6 +9,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
@@ -17,12 +18,12 @@ use crate::ops::{
     ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, SumBlock, WeightGradTower, WeightedShape, sum_blocks,
 };
 
-pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvWeightGrad, images: usize) {
+pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &ConvWeightGrad, images: usize) {
     let shape = &op.shape;
     let groups = images.div_ceil(GRADIENT_GROUP);
     let results: Vec<Span> = op.towers.iter().flat_map(results_of).collect();
     let group_len: usize = results.iter().map(|span| span.len).sum();
-    scratch.resize(scratch.len().max((groups - 1) * group_len), 0.0);
+    scratch.grow((groups - 1) * group_len);
 
     // SAFETY: the operation passed its check; results overlap no other operand.
     let first: Vec<&mut [f32]> = results.iter().map(|&span| unsafe { memory.slice_mut(span, span.len) }).collect();

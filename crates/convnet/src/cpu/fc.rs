@@ -8,6 +8,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::conv_grad::sum_rows;
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::with_buffer;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
@@ -120,13 +121,13 @@ impl WithSimd for ForwardTask<'_> {
     }
 }
 
-pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &FcInputGrad, images: usize) {
+pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &FcInputGrad, images: usize) {
     let FcShape { inputs, outputs } = op.shape;
     let tile = tools.kernel.shape(images);
     let panels_len = panels::len(tile, outputs, images);
     let wide = images.next_multiple_of(tile.columns);
     for source in &op.sources {
-        scratch.resize(scratch.len().max(panels_len * source.weights.len()), 0.0);
+        scratch.grow(panels_len * source.weights.len());
         for (&span, panels) in source.d_outputs.iter().zip(scratch.chunks_exact_mut(panels_len)) {
             // SAFETY: the operation passed its check; gradients of outputs are only read.
             let d_output = unsafe { memory.slice(span, images * outputs) };
@@ -209,13 +210,13 @@ impl WithSimd for InputGradTask<'_> {
     }
 }
 
-pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &FcWeightGrad, images: usize) {
+pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &FcWeightGrad, images: usize) {
     let FcShape { inputs, outputs } = op.shape;
     let tile = tools.kernel.shape(outputs);
     let b_len = panels::len(tile, images, outputs);
     let rows_shape = TileShape::of_rows(tile.rows);
     let a_len = panels::len(rows_shape, images, inputs);
-    scratch.resize(scratch.len().max(a_len + b_len), 0.0);
+    scratch.grow(a_len + b_len);
     let (a_panels, b_panels) = scratch.split_at_mut(a_len);
     let b_panels = &mut b_panels[..b_len];
     for tower in &op.towers {

@@ -12,6 +12,7 @@ mod conv;
 mod conv_grad;
 mod dropout;
 mod fc;
+mod floats;
 mod lrn;
 mod map_norm;
 mod memory;
@@ -37,6 +38,7 @@ use crate::ops::{
     MapNormForward, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use crate::shards::Shard;
+use floats::Floats;
 use memory::Memory;
 use prepared::Prepared;
 use tile::Kernel;
@@ -49,7 +51,7 @@ pub struct Cpu {
     tools: Tools,
     prepared: Prepared,
     /// Packed operands and partial sums of the operation that runs; grows to the largest and stays.
-    scratch: Vec<f32>,
+    scratch: Floats,
 }
 
 /// What operations compute with.
@@ -98,7 +100,7 @@ impl Cpu {
             step: Step::default(),
             tools,
             prepared: Prepared::default(),
-            scratch: Vec::new(),
+            scratch: Floats::default(),
         })
     }
 

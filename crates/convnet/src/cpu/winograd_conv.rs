@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::Tools;
 use super::conv::turn;
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::prepared::Prepared;
@@ -379,7 +380,7 @@ pub(super) fn forward(
 pub(super) fn input_grad(
     tools: &Tools,
     memory: &Memory,
-    scratch: &mut Vec<f32>,
+    scratch: &mut Floats,
     op: &ConvInputGrad,
     tiling: Tiling,
     images: usize,
@@ -390,7 +391,7 @@ pub(super) fn input_grad(
     let correlation = Correlation::new(tools, tiling, padding, (in_height, in_width), channels, images);
     let len = correlation.weights_len(1);
     for source in &op.sources {
-        scratch.resize(scratch.len().max(len * source.weights.len()), 0.0);
+        scratch.grow(len * source.weights.len());
         for (&span, target) in source.weights.iter().zip(scratch.chunks_exact_mut(len)) {
             // SAFETY: the operation passed its check; weights are only read.
             let weights = unsafe { memory.slice(span, span.len) };
