@@ -32,7 +32,8 @@ pub(crate) fn run(batch: Option<usize>, precision: &str) -> Result<()> {
         torch.is_ok_and(|output| output.status.success()),
         "{python} has no torch: install it (pip install torch), or name the interpreter that has it in ALEXNET_PYTHON"
     );
-    let status = crate::cargo(&["build", "--package", "benches", "--bin", "cpu"]).status().context("cannot start cargo")?;
+    let status =
+        crate::cargo(&["build", "--package", "benches", "--bin", "cpu"]).status().context("cannot start cargo")?;
     ensure!(status.success(), "cargo build: {status}");
     let threads = std::thread::available_parallelism().context("processors")?.get().to_string();
     println!(

@@ -1,5 +1,7 @@
 //! The memory of the CPU device: one growing array of f32 per region.
 
+use std::ops::Range;
+
 use super::floats::Floats;
 use crate::Error;
 use crate::ops::{Region, Span};
@@ -87,6 +89,21 @@ impl Memory {
         let start = self.regions[span.region as usize].start();
         // SAFETY: the range is inside the region, and by the caller's word this is its only user.
         unsafe { std::slice::from_raw_parts_mut(start.add(span.start), len) }
+    }
+
+    /// A part of `span`, to be written by the one task that owns it.
+    ///
+    /// # Safety
+    /// As [`Memory::slice_mut`], for the part.
+    ///
+    /// # Panics
+    /// When the part leaves the span or its region.
+    #[allow(clippy::mut_from_ref, reason = "tasks own parts of one span; see Safety")]
+    pub(super) unsafe fn part_mut(&self, span: Span, part: Range<usize>) -> &mut [f32] {
+        assert!(part.start <= part.end && part.end <= span.len, "{span}");
+        let part = Span { start: span.start + part.start, len: part.len(), ..span };
+        // SAFETY: the caller's word; the part is inside the span.
+        unsafe { self.slice_mut(part, part.len) }
     }
 
     /// The first of `len` floats of `span`, for tasks that write disjoint parts of it.

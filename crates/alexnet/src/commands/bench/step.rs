@@ -58,9 +58,7 @@ fn operations(net: &Net, batch: usize, machine: &Machine, network: &mut Network<
         if time >= SHORT {
             let (gflop, megabytes, ratio) = (operations * 1e-9, bytes * 1e-6, time / floor);
             let layer = &planned.layer;
-            say(format_args!(
-                "{layer:<12} {name:<21} {gflop:8.2} {megabytes:8.1} {time:8.2} {floor:8.2} {ratio:6.2}"
-            ));
+            say(format_args!("{layer:<12} {name:<21} {gflop:8.2} {megabytes:8.1} {time:8.2} {floor:8.2} {ratio:6.2}"));
         }
     }
     let (time, floor) = total;
