@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use benches::{net, trained};
+use alexnet::benchmark::trained;
+use benches::net;
 use convnet::ops::{Device, Op};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

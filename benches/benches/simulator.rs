@@ -55,7 +55,7 @@ fn step(criterion: &mut Criterion) {
         network.initialise(1).unwrap();
         let crop = net.augment.crop;
         network.set_mean(&vec![120.0; crop * crop * 3]).unwrap();
-        let batch = benches::step(&net, BATCH, network.parameters().len());
+        let batch = alexnet::benchmark::step(&net, BATCH, network.parameters().len());
         group.bench_function(name, |bencher| bencher.iter(|| network.train(&mut batch.clone()).unwrap()));
     }
     group.finish();

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the criterion benchmarks, the report of a GPU, and the counts and the timeline of a
-//! simulated one.
+//! `cargo xtask bench`: the criterion benchmarks, the report of a GPU, the counts and the timeline of a simulated one,
+//! and PyTorch beside ours on the processor.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -30,11 +30,14 @@ pub(crate) struct Bench {
     /// The net of the report, the counts or the trace
     #[arg(long, conflicts_with = "filter", default_value = "nips2012")]
     net: String,
-    /// Images in a step of the report, the counts or the trace
-    #[arg(long, conflicts_with = "filter", default_value_t = 128)]
-    batch: usize,
-    /// Activations of the counts: f32 or bf16
-    #[arg(long, requires = "counted", default_value = "f32", value_parser = ["f32", "bf16"])]
+    /// Images in a step [default: 128, and of the comparison 1, 16, 32 and 128]
+    #[arg(long, conflicts_with = "filter", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    /// Run the paper's network here and in another program in turns, on the processor
+    #[arg(long, conflicts_with_all = ["filter", "gpu", "counted", "timeline"], value_parser = ["torch"])]
+    against: Option<String>,
+    /// Activations of the counts or the comparison: f32 or bf16
+    #[arg(long, conflicts_with_all = ["filter", "gpu", "timeline"], default_value = "f32", value_parser = ["f32", "bf16"])]
     precision: String,
     /// PyTorch's script of the report, for example torch_bench.py
     #[arg(long, requires = "gpu", value_name = "FILE")]
@@ -46,8 +49,11 @@ impl Bench {
         if self.gpu {
             return self.report();
         }
+        if self.against.is_some() {
+            return crate::against::run(self.batch.map(|batch| batch as usize), &self.precision);
+        }
         if self.counted {
-            return crate::counted::run(&self.net, self.batch, &self.precision, self.check);
+            return crate::counted::run(&self.net, self.batch(), &self.precision, self.check);
         }
         if let Some(file) = &self.timeline {
             return self.write_timeline(file);
@@ -61,11 +67,15 @@ impl Bench {
         Ok(())
     }
 
+    fn batch(&self) -> usize {
+        self.batch.map_or(128, |batch| batch as usize)
+    }
+
     fn write_timeline(&self, file: &Path) -> Result<()> {
         // The bench runs where the workspace is.
         let file = std::path::absolute(file).with_context(|| file.display().to_string())?;
         let file = file.to_str().with_context(|| format!("{} is no text", file.display()))?;
-        let batch = self.batch.to_string();
+        let batch = self.batch().to_string();
         let status = crate::cargo(&["run", "--package", "benches", "--bin", "timeline", "--", &self.net, &batch, file])
             .env("ALEXNET_SIM_CHECKS", "off")
             .status()
@@ -76,7 +86,7 @@ impl Bench {
 
     /// Tests, times and PyTorch, one behind the other on the same card; a part that fails is in the report, too.
     fn report(&self) -> Result<()> {
-        let batch = self.batch.to_string();
+        let batch = self.batch().to_string();
         let tests = [
             "test",
             "-p",

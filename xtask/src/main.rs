@@ -1,6 +1,7 @@
 //! The project's chores: one file per command.
 #![forbid(unsafe_code)]
 
+mod against;
 mod bench;
 mod build_ptx;
 mod counted;

@@ -7,8 +7,9 @@
 
 use std::time::{Duration, Instant};
 
+use alexnet::benchmark::step;
 use anyhow::{Context as _, Result, anyhow, bail};
-use benches::{least_bytes, net, step};
+use benches::{least_bytes, net};
 use convnet::cuda::{Cuda, Precision};
 use convnet::device::{Context, driver_version};
 use convnet::net::Net;

@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use alexnet::benchmark::step;
 use anyhow::{Context as _, Result, bail};
-use benches::{net, step};
+use benches::net;
 use convnet::cuda::{Cuda, Precision};
 use convnet::run::Network;
 use cuda_sim::driver::{Engine, Span, record_timeline, take_timeline};

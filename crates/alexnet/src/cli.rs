@@ -172,6 +172,29 @@ pub struct BenchArgs {
 pub enum Bench {
     /// Reading images: how fast each stage is, and what training at a given speed needs
     Data(BenchDataArgs),
+    /// A training step on the processor: every operation beside its floor, and whole steps
+    Step(BenchStepArgs),
+}
+
+/// Arguments of `alexnet bench step`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  alexnet bench step
+  alexnet bench step --net mini --batch 64 --threads 1
+
+A floor is the longer of multiply-adds at the speed that this machine is measured to have (as a direct sum:
+Winograd's algorithm may go below it) and of memory traffic at its measured bandwidth, each operand once.")]
+pub struct BenchStepArgs {
+    /// A built-in net or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "nips2012")]
+    pub net: String,
+    /// Images in a step [default: the net's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Threads [default: all processors]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
 }
 
 /// Arguments of `alexnet bench data`.

@@ -12,11 +12,13 @@
 //! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
 //! - [`inside`]: what a network has learnt, as data; [`pictures`]: the same and more as PNG and SVG.
 //! - [`report`]: a run as one HTML file.
+//! - [`benchmark`]: what benchmarks share.
 //!
 //! Invariant: what a run computes depends on its checkpoint and its data only, not on where it was stopped, how many
 //! threads there are, or what is printed.
 #![forbid(unsafe_code)]
 
+pub mod benchmark;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;

@@ -15,6 +15,14 @@ pub struct Network<D> {
     inference: Plan,
     /// Images of the step on the device.
     images: usize,
+    /// Losses and ranks of a step; they stay, so that a step allocates nothing.
+    results: Results,
+}
+
+#[derive(Default)]
+struct Results {
+    losses: Vec<f32>,
+    ranks: Vec<f32>,
 }
 
 /// What a step gave.
@@ -97,7 +105,7 @@ impl<D: Device> Network<D> {
         for plan in training.iter().chain([&inference]) {
             plan.regions.iter().try_for_each(|&region| device.reserve(region))?;
         }
-        Ok(Network { device, training, inference, images: 0 })
+        Ok(Network { device, training, inference, images: 0, results: Results::default() })
     }
 
     /// The plan of a training step, if there is one.
@@ -177,7 +185,7 @@ impl<D: Device> Network<D> {
         self.device.begin(step)?;
         self.images = images;
         self.device.run_list(List::whole(Pass::Forward), &mut plan.forward.iter().map(|planned| &planned.op))?;
-        let outcome = outcome(&self.device, plan, images)?;
+        let outcome = self.results.read(&self.device, plan, images)?;
         if outcome.loss.is_finite() {
             let backward = plan.backward.iter().chain(&plan.update);
             self.device.run_list(List::whole(Pass::Backward), &mut backward.map(|planned| &planned.op))?;
@@ -195,7 +203,7 @@ impl<D: Device> Network<D> {
         self.images = images;
         self.device
             .run_list(List::whole(Pass::Inference), &mut self.inference.forward.iter().map(|planned| &planned.op))?;
-        outcome(&self.device, &self.inference, images)
+        self.results.read(&self.device, &self.inference, images)
     }
 
     /// A forward pass without dropout up to `layer`; what it gives to `images` images, per tower
@@ -316,15 +324,19 @@ fn check(plan: &Plan, step: &Step) -> Result<usize, Error> {
     Ok(images)
 }
 
-fn outcome<D: Device>(device: &D, plan: &Plan, images: usize) -> Result<Outcome, Error> {
-    let mut losses = vec![0.0; images];
-    let mut ranks = vec![0.0; images];
-    device.read(plan.results.losses, &mut losses)?;
-    device.read(plan.results.ranks, &mut ranks)?;
-    Ok(Outcome {
-        images,
-        loss: losses.iter().map(|&loss| f64::from(loss)).sum(),
-        top1: ranks.iter().filter(|&&rank| rank < 1.0).count(),
-        top5: ranks.iter().filter(|&&rank| rank < 5.0).count(),
-    })
+impl Results {
+    /// What the step on the device gave.
+    fn read<D: Device>(&mut self, device: &D, plan: &Plan, images: usize) -> Result<Outcome, Error> {
+        let Results { losses, ranks } = self;
+        losses.resize(images, 0.0);
+        ranks.resize(images, 0.0);
+        device.read(plan.results.losses, losses)?;
+        device.read(plan.results.ranks, ranks)?;
+        Ok(Outcome {
+            images,
+            loss: losses.iter().map(|&loss| f64::from(loss)).sum(),
+            top1: ranks.iter().filter(|&&rank| rank < 1.0).count(),
+            top5: ranks.iter().filter(|&&rank| rank < 5.0).count(),
+        })
+    }
 }

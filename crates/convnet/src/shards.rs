@@ -8,8 +8,8 @@ use crate::Error;
 use crate::ops::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span,
-    Step, Update, for_each_operation,
+    MapNormBackward, MapNormForward, Op, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
+    SoftmaxForward, Span, Step, Update, for_each_operation,
 };
 
 /// A device that others of its kind can send to.
@@ -146,7 +146,7 @@ macro_rules! device {
                 Ok(())
             }
 
-            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+            fn run_list(&mut self, list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
                 let mut waiting: Vec<Vec<&Op>> = vec![Vec::new(); self.devices.len()];
                 let mut part = list.part;
                 for op in operations {

@@ -10,8 +10,9 @@ mod table;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use alexnet::benchmark::step;
 use anyhow::{Context as _, Result, anyhow, bail};
-use benches::{least_bytes, net, step};
+use benches::{least_bytes, net};
 use convnet::cuda::{Cuda, Precision};
 use convnet::ops::{Device, Op};
 use convnet::run::Network;

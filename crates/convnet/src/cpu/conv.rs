@@ -8,14 +8,16 @@
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::Tools;
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::prepared::Prepared;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
 use super::{panels, winograd_conv};
-use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, WeightedShape, sum_blocks};
+use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, Span, WeightedShape, sum_blocks};
 
 /// Output pixels that a task takes at least, to make use of the weights that it reads.
 const TASK_PIXELS: usize = 512;
@@ -28,10 +30,35 @@ struct Correlation {
     out_height: usize,
     out_width: usize,
     columns: usize,
+    stride: usize,
     tile: TileShape,
-    blocks: Vec<Terms>,
-    /// Where the window of each output pixel of a task begins in its padded images.
-    windows: Vec<usize>,
+}
+
+/// Walks through output pixels, row by row and image by image.
+struct Windows {
+    /// Floats between windows of neighbouring pixels, rows and images.
+    steps: [usize; 3],
+    /// Pixels of a row, rows of an image.
+    extents: [usize; 2],
+    /// Pixel, row and image that come next.
+    place: [usize; 3],
+}
+
+impl Windows {
+    /// Where the window of the next pixel begins in the padded images.
+    #[inline(always)]
+    fn next(&mut self) -> usize {
+        let [x, y, image] = self.place;
+        let [step, line, distance] = self.steps;
+        let end_of_row = x + 1 == self.extents[0];
+        let end_of_image = end_of_row && y + 1 == self.extents[1];
+        self.place = match (end_of_row, end_of_image) {
+            (false, _) => [x + 1, y, image],
+            (true, false) => [0, y + 1, image],
+            (true, true) => [0, 0, image + 1],
+        };
+        x * step + y * line + image * distance
+    }
 }
 
 /// A block of terms of a sum: some filter rows of one source, or a piece of one.
@@ -68,30 +95,40 @@ impl Correlation {
         (out_height, out_width): (usize, usize),
         columns: usize,
     ) -> Correlation {
-        // The pixels of one filter row are one run of memory.
-        let run = size * padding.channels;
-        let mut blocks = Vec::new();
-        for source in 0..sources {
-            blocks.extend(sum_blocks(size, run).map(|block| Terms {
+        Correlation {
+            padding,
+            sources,
+            size,
+            out_height,
+            out_width,
+            columns,
+            stride,
+            tile: tools.kernel.shape(columns),
+        }
+    }
+
+    /// The blocks of a sum, in order. The pixels under one filter row are one run of memory.
+    fn blocks(&self) -> impl Iterator<Item = Terms> {
+        let Padding { width, channels, .. } = self.padding;
+        let (size, run) = (self.size, self.size * channels);
+        (0..self.sources).flat_map(move |source| {
+            sum_blocks(size, run).map(move |block| Terms {
                 source,
-                image_offset: block.run * padding.width * padding.channels + block.start,
+                image_offset: block.run * width * channels + block.start,
                 weight_row: (source * size + block.run) * run + block.start,
                 run_rows: run,
                 run_len: block.len,
                 runs: block.runs,
-            }));
-        }
-        let tile = tools.kernel.shape(columns);
-        let windows = Vec::new();
-        let mut correlation =
-            Correlation { padding, sources, size, out_height, out_width, columns, tile, blocks, windows };
-        for image in 0..correlation.images_per_task() {
-            for y in 0..out_height {
-                let row = image * padding.stride() + y * stride * padding.width * padding.channels;
-                correlation.windows.extend((0..out_width).map(|x| row + x * stride * padding.channels));
-            }
-        }
-        correlation
+            })
+        })
+    }
+
+    /// The windows of the output pixels, from the first on.
+    fn windows(&self) -> Windows {
+        let Correlation { padding, stride, .. } = self;
+        let step = stride * padding.channels;
+        let line = stride * padding.width * padding.channels;
+        Windows { steps: [step, line, padding.stride()], extents: [self.out_width, self.out_height], place: [0; 3] }
     }
 
     /// Rows of the packed weights.
@@ -126,20 +163,26 @@ impl WithSimd for Task<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Correlation { padding, columns, tile: shape, blocks, windows, .. } = self.correlation;
-        let (columns, shape) = (*columns, *shape);
+        let Correlation { padding, columns, tile: shape, .. } = *self.correlation;
         let pixels = self.output.len() / columns;
         let rows = self.correlation.weight_rows();
-        for (index, terms) in blocks.iter().enumerate() {
+        for (index, terms) in self.correlation.blocks().enumerate() {
             let source = self.sources[terms.source];
             for panel in 0..columns.div_ceil(shape.columns) {
                 let first_column = panel * shape.columns;
                 let b = &self.panels[(panel * rows + terms.weight_row) * shape.columns..];
+                let mut windows = self.correlation.windows();
                 for pixel in (0..pixels).step_by(shape.rows) {
                     let valid = shape.rows.min(pixels - pixel);
-                    let a = std::array::from_fn::<_, MAX_ROWS, _>(|r| {
-                        source[windows[pixel + r.min(valid - 1)] + terms.image_offset..].as_ptr()
-                    });
+                    // Rows behind the last valid one repeat it.
+                    let mut a = [source.as_ptr(); MAX_ROWS];
+                    for r in 0..MAX_ROWS {
+                        a[r] = if r < valid {
+                            source[windows.next() + terms.image_offset..].as_ptr()
+                        } else {
+                            a[valid - 1]
+                        };
+                    }
                     let block = Block {
                         a,
                         a_step: 1,
@@ -180,7 +223,7 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, o
     let panels_len = correlation.panels_len();
     let panels = prepared.of(op, panels_len * op.towers.len(), |panels| {
         for (tower, panels) in op.towers.iter().zip(panels.chunks_exact_mut(panels_len)) {
-            let weights: Vec<&[f32]> =
+            let weights: SmallVec<[&[f32]; 8]> =
                 // SAFETY: the operation passed its check; weights are only read.
                 tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
             let rows_per_source = shape.size * shape.size * shape.channels;
@@ -190,35 +233,25 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, o
         }
     });
 
-    // Each distinct input is padded once for all towers.
-    let mut inputs = Vec::new();
-    let mut tower_inputs = Vec::new();
-    for tower in &op.towers {
-        let positions = tower.inputs.iter().map(|&span| {
-            inputs.iter().position(|&known| known == span).unwrap_or_else(|| {
-                inputs.push(span);
-                inputs.len() - 1
-            })
-        });
-        tower_inputs.push(positions.collect::<Vec<_>>());
-    }
-
+    // Each distinct input is padded once for all towers of a task, which are all where there are images enough.
     let per_task = correlation.images_per_task();
-    // SAFETY: outputs overlap no other operand.
-    let mut outputs: Vec<_> = op
-        .towers
-        .iter()
-        .map(|tower| unsafe { memory.slice_mut(tower.output, images * shape.output_len()) })
-        .map(|output| output.chunks_mut(per_task * shape.output_len()))
-        .collect();
-    let tasks: Vec<Vec<&mut [f32]>> =
-        (0..images.div_ceil(per_task)).map(|_| outputs.iter_mut().filter_map(Iterator::next).collect()).collect();
-    let work = |(index, outputs): (usize, Vec<&mut [f32]>)| {
-        let first = index * per_task;
+    let chunks = images.div_ceil(per_task);
+    let together = if chunks < tools.threads.current_num_threads() { 1 } else { op.towers.len() };
+    let groups = op.towers.len().div_ceil(together);
+    let work = |task: usize| {
+        let (first, group) = (task / groups * per_task, task % groups * together);
         let count = per_task.min(images - first);
-        with_buffer(inputs.len() * correlation.padding.buffer_len(count), |buffer| {
-            let mut buffers = buffer.chunks_exact_mut(correlation.padding.buffer_len(count).max(1));
-            let padded: Vec<&[f32]> = inputs
+        let towers = &op.towers[group..op.towers.len().min(group + together)];
+        let mut inputs = SmallVec::<[Span; 8]>::new();
+        for &input in towers.iter().flat_map(|tower| &tower.inputs) {
+            if !inputs.contains(&input) {
+                inputs.push(input);
+            }
+        }
+        let padded_len = correlation.padding.buffer_len(count);
+        with_buffer(inputs.len() * padded_len, |buffer| {
+            let mut buffers = buffer.chunks_exact_mut(padded_len.max(1));
+            let padded: SmallVec<[&[f32]; 8]> = inputs
                 .iter()
                 .map(|&span| {
                     // SAFETY: inputs are only read.
@@ -227,13 +260,18 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, o
                     correlation.padding.images(count, &input[first * shape.input_len()..], target)
                 })
                 .collect();
-            for (tower, output) in outputs.into_iter().enumerate() {
-                let sources: Vec<&[f32]> = tower_inputs[tower].iter().map(|&input| padded[input]).collect();
-                // SAFETY: the bias is only read.
-                let bias = unsafe { memory.slice(op.towers[tower].bias, shape.filters) };
+            for (index, tower) in towers.iter().enumerate() {
+                let place = |input| inputs.iter().position(|known| known == input);
+                let sources: SmallVec<[&[f32]; 8]> =
+                    tower.inputs.iter().filter_map(place).map(|input| padded[input]).collect();
+                let part = first * shape.output_len()..(first + count) * shape.output_len();
+                // SAFETY: the bias is only read; these images of the output are this task's, and it overlaps no other
+                // operand.
+                let (bias, output) =
+                    unsafe { (memory.slice(tower.bias, shape.filters), memory.part_mut(tower.output, part)) };
                 tools.kernel.run(Task {
                     correlation: &correlation,
-                    panels: &panels[tower * panels_len..][..panels_len],
+                    panels: &panels[(group + index) * panels_len..][..panels_len],
                     sources: &sources,
                     output,
                     finish: Some((bias, op.activation)),
@@ -241,10 +279,10 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, o
             }
         });
     };
-    tools.threads.install(|| tasks.into_par_iter().enumerate().with_max_len(1).for_each(work));
+    tools.threads.install(|| (0..chunks * groups).into_par_iter().with_max_len(1).for_each(work));
 }
 
-pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvInputGrad, images: usize) {
+pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &ConvInputGrad, images: usize) {
     let shape = &op.shape;
     if let Some(tiling) = tools.tiling(shape, shape.in_height, shape.in_width) {
         return winograd_conv::input_grad(tools, memory, scratch, op, tiling, images);
@@ -253,11 +291,13 @@ pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>,
     let panels_len = correlation.panels_len();
     let ConvShape { size, filters, channels, .. } = *shape;
     for source in &op.sources {
-        scratch.resize(scratch.len().max(panels_len * source.weights.len()), 0.0);
+        let turned_len = shape.weight_len();
+        scratch.grow(turned_len + panels_len * source.weights.len());
+        let (turned, scratch) = scratch.split_at_mut(turned_len);
         for (&span, panels) in source.weights.iter().zip(scratch.chunks_exact_mut(panels_len)) {
             // SAFETY: the operation passed its check; weights are only read.
             let weights = unsafe { memory.slice(span, span.len) };
-            let turned = turn(weights, size * size, channels, filters);
+            turn(tools, weights, (size * size, channels, filters), turned);
             panels::pack(tools, correlation.tile, correlation.weight_rows(), channels, panels, |row| {
                 &turned[row * channels..][..channels]
             });
@@ -291,16 +331,26 @@ pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>,
 }
 
 /// `[positions, channels, filters]` to `[positions from the last to the first, filters, channels]`.
-pub(super) fn turn(weights: &[f32], positions: usize, channels: usize, filters: usize) -> Vec<f32> {
-    let mut turned = vec![0.0; weights.len()];
-    let targets = turned.chunks_exact_mut(filters * channels);
-    for (position, target) in (0..positions).rev().zip(targets) {
-        let source = &weights[position * channels * filters..][..channels * filters];
-        for (channel, row) in source.chunks_exact(filters).enumerate() {
-            for (filter, &value) in row.iter().enumerate() {
-                target[filter * channels + channel] = value;
+pub(super) fn turn(
+    tools: &Tools,
+    weights: &[f32],
+    (positions, channels, filters): (usize, usize, usize),
+    turned: &mut [f32],
+) {
+    /// Channels and filters of a square, whose lines of either side stay in the first cache.
+    const SIDE: usize = 16;
+    let work = |(index, target): (usize, &mut [f32])| {
+        let source = &weights[(positions - 1 - index) * channels * filters..][..channels * filters];
+        for first in (0..filters).step_by(SIDE) {
+            for from in (0..channels).step_by(SIDE) {
+                for filter in first..filters.min(first + SIDE) {
+                    let row = &mut target[filter * channels..][from..channels.min(from + SIDE)];
+                    for (channel, value) in row.iter_mut().enumerate() {
+                        *value = source[(from + channel) * filters + filter];
+                    }
+                }
             }
         }
-    }
-    turned
+    };
+    tools.threads.install(|| turned.par_chunks_exact_mut(filters * channels).enumerate().for_each(work));
 }

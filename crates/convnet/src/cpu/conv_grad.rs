@@ -1,7 +1,7 @@
 //! The weight gradient of a convolution.
 //!
 //! # Algorithm
-//! A task takes one group of images, pads them and sums their gradient: rows of the tile are neighbouring weights of
+//! A task takes one group of images and one source of a tower, pads them and sums their gradient: rows of the tile are neighbouring weights of
 //! a filter row (neighbours in the padded image, too), columns are filters, terms are output pixels, a block is at
 //! most SUM_BLOCK pixels of one image. The first group sums into the result, the others beside it; then the groups
 //! are added in order.
@@ -9,95 +9,108 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
 use super::{Tools, panels, winograd_grad};
-use crate::ops::{
-    ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, SumBlock, WeightGradTower, WeightedShape, sum_blocks,
-};
+use crate::ops::{ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, SumBlock, WeightedShape, sum_blocks};
 
-pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &ConvWeightGrad, images: usize) {
+pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &ConvWeightGrad, images: usize) {
     let shape = &op.shape;
     let groups = images.div_ceil(GRADIENT_GROUP);
-    let results: Vec<Span> = op.towers.iter().flat_map(results_of).collect();
-    let group_len: usize = results.iter().map(|span| span.len).sum();
-    scratch.resize(scratch.len().max((groups - 1) * group_len), 0.0);
-
-    // SAFETY: the operation passed its check; results overlap no other operand.
-    let first: Vec<&mut [f32]> = results.iter().map(|&span| unsafe { memory.slice_mut(span, span.len) }).collect();
-    let rest = scratch.chunks_exact_mut(group_len.max(1)).take(groups - 1);
-    let mut tasks = vec![first];
-    tasks.extend(rest.map(|group| split(group, &results)));
+    let sources = op.towers[0].inputs.len();
+    // Of a group, what every tower writes: the weights of each source, then the bias.
+    let tower_len = sources * shape.weight_len() + shape.filters;
+    let group_len = op.towers.len() * tower_len;
+    scratch.grow((groups - 1) * group_len);
+    let partials = Partials { start: scratch.start(), group_len, tower_len };
 
     let tiling = tools.tiling(shape, shape.out_height, shape.out_width);
     let padding = Padding::of_windows(shape);
     let tile = tools.kernel.shape(shape.filters);
     let panels_len = panels::len(tile, SUM_BLOCK, shape.filters);
-    let work = |(group, results): (usize, &mut Vec<&mut [f32]>)| {
+    let work = |task: usize| {
+        let (group, tower, source) =
+            (task / sources / op.towers.len(), task / sources % op.towers.len(), task % sources);
+        let operands = &op.towers[tower];
         let images = group * GRADIENT_GROUP..images.min((group + 1) * GRADIENT_GROUP);
-        let mut results = results.iter_mut();
-        for tower in &op.towers {
-            let of_group = |span: Span, len: usize| {
-                // SAFETY: inputs and the gradient of the output are only read.
-                let all = unsafe { memory.slice(span, images.end * len) };
-                &all[images.start * len..]
-            };
-            let d_output = of_group(tower.d_output, shape.output_len());
-            for &input in &tower.inputs {
-                let input = of_group(input, shape.input_len());
-                let Some(d_weight) = results.next() else { return };
-                if let Some(tiling) = &tiling {
-                    winograd_grad::weight_grad(tools, shape, tiling, (input, d_output, images.len()), d_weight);
-                    continue;
-                }
-                let padded_len = padding.buffer_len(images.len());
-                with_buffer(padded_len + panels_len, |buffer| {
-                    let (buffer, panels) = buffer.split_at_mut(padded_len);
-                    let pixels = padding.images(images.len(), input, buffer);
-                    let image_stride = padding.stride();
-                    let row_len = padding.width * padding.channels;
-                    tools.kernel.run(Task { shape, tile, pixels, image_stride, row_len, d_output, panels, d_weight });
-                });
-            }
-            let Some(d_bias) = results.next() else { return };
-            sum_rows(tools, d_output, d_bias);
+        let of_group = |span: Span, len: usize| {
+            // SAFETY: the operation passed its check; inputs and the gradient of the output are only read.
+            let all = unsafe { memory.slice(span, images.end * len) };
+            &all[images.start * len..]
+        };
+        let result = |span: Span, place: usize| match group.checked_sub(1) {
+            // SAFETY: results overlap no other operand, and this task alone writes this one.
+            None => unsafe { memory.slice_mut(span, span.len) },
+            // SAFETY: scratch has room for the groups behind the first, and this task alone writes this part.
+            Some(group) => unsafe { partials.part(group, tower, place, span.len) },
+        };
+        let d_output = of_group(operands.d_output, shape.output_len());
+        let input = of_group(operands.inputs[source], shape.input_len());
+        let d_weight = result(operands.d_weights[source], source * shape.weight_len());
+        if let Some(tiling) = &tiling {
+            winograd_grad::weight_grad(tools, shape, tiling, (input, d_output, images.len()), d_weight);
+        } else {
+            let padded_len = padding.buffer_len(images.len());
+            with_buffer(padded_len + panels_len, |buffer| {
+                let (buffer, panels) = buffer.split_at_mut(padded_len);
+                let pixels = padding.images(images.len(), input, buffer);
+                let image_stride = padding.stride();
+                let row_len = padding.width * padding.channels;
+                tools.kernel.run(Task { shape, tile, pixels, image_stride, row_len, d_output, panels, d_weight });
+            });
+        }
+        if source == 0 {
+            sum_rows(tools, d_output, result(operands.d_bias, sources * shape.weight_len()));
         }
     };
     tools.threads.install(|| {
-        tasks.par_iter_mut().enumerate().with_max_len(1).for_each(work);
-        add_groups(tasks);
+        (0..groups * op.towers.len() * sources).into_par_iter().with_max_len(1).for_each(work);
+        for (tower, operands) in op.towers.iter().enumerate() {
+            let places = (0..).step_by(shape.weight_len());
+            for (&span, place) in operands.d_weights.iter().chain([&operands.d_bias]).zip(places) {
+                // SAFETY: results overlap no other operand; every task has ended.
+                let first = unsafe { memory.slice_mut(span, span.len) };
+                add_groups(first, scratch.get(tower * tower_len + place..).unwrap_or_default(), group_len, groups - 1);
+            }
+        }
     });
 }
 
-/// What a tower writes, in order.
-fn results_of(tower: &WeightGradTower) -> impl Iterator<Item = Span> {
-    tower.d_weights.iter().copied().chain([tower.d_bias])
+/// What the groups behind the first sum, in scratch memory: for each group the results of all towers.
+#[derive(Clone, Copy)]
+struct Partials {
+    start: *mut f32,
+    group_len: usize,
+    tower_len: usize,
 }
 
-/// Cuts `group` into pieces as long as `results`.
-fn split<'a>(mut group: &'a mut [f32], results: &[Span]) -> Vec<&'a mut [f32]> {
-    let mut pieces = Vec::with_capacity(results.len());
-    for span in results {
-        let (piece, rest) = group.split_at_mut(span.len);
-        pieces.push(piece);
-        group = rest;
+// SAFETY: a pointer to floats that outlive the tasks, each of which takes parts of its own.
+unsafe impl Sync for Partials {}
+
+impl Partials {
+    /// `len` floats from `place` on of what `tower` sums in `group`.
+    ///
+    /// # Safety
+    /// They lie inside the scratch memory, and nobody else uses them as long as they are borrowed.
+    unsafe fn part<'a>(&self, group: usize, tower: usize, place: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let start = self.start.add(group * self.group_len + tower * self.tower_len + place);
+            std::slice::from_raw_parts_mut(start, len)
+        }
     }
-    pieces
 }
 
-/// Adds all groups to the first, in order.
-fn add_groups(mut tasks: Vec<Vec<&mut [f32]>>) {
+/// Adds `groups` partials, `distance` floats apart, to `sums`, in order.
+fn add_groups(sums: &mut [f32], partials: &[f32], distance: usize, groups: usize) {
     const CHUNK: usize = 1 << 14;
-    let rest = tasks.split_off(1);
-    for (index, first) in tasks.into_iter().flatten().enumerate() {
-        first.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
-            for group in &rest {
-                let partials = &group[index][chunk * CHUNK..];
-                sums.iter_mut().zip(partials).for_each(|(sum, partial)| *sum += partial);
-            }
-        });
-    }
+    sums.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
+        for partials in partials.chunks(distance).take(groups) {
+            sums.iter_mut().zip(&partials[chunk * CHUNK..]).for_each(|(sum, partial)| *sum += partial);
+        }
+    });
 }
 
 /// The column sums of `matrix`, row by row.

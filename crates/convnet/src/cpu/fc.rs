@@ -1,13 +1,15 @@
 //! Fully connected layers: forward, input gradient, weight gradient.
 //!
 //! A batch has few rows, so what counts is that each weight is read once. Forward: a task owns some columns, packs
-//! them block by block and passes all images over the block. Input gradient: rows of the tile are weights as they lie
+//! them block by block and passes all images over the block (few images: `fc_thin`). Input gradient: rows of the tile are weights as they lie
 //! in memory, columns are images. Weight gradient: both factors are packed, the result is written once.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::conv_grad::sum_rows;
+use super::fc_thin::{self, ThinTask};
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::with_buffer;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
@@ -23,7 +25,9 @@ const TASK_COLUMNS: usize = 256;
 pub(super) fn forward(tools: &Tools, memory: &Memory, op: &FcForward, images: usize) {
     let shape = op.shape;
     let tile = tools.kernel.shape(shape.outputs);
-    let wide = (TASK_COLUMNS / tile.columns).max(1) * tile.columns;
+    let thin = images <= fc_thin::IMAGES;
+    let most = if thin { fc_thin::TASK_COLUMNS } else { TASK_COLUMNS };
+    let wide = (most / tile.columns).max(1) * tile.columns;
     let per_tower = shape.outputs.div_ceil(wide);
     let work = |task: usize| {
         let tower = &op.towers[task / per_tower];
@@ -40,6 +44,13 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &FcForward, images: us
             let (panels, sums) = buffer.split_at_mut(SUM_BLOCK * wide);
             for (index, (input, weight)) in sources.enumerate() {
                 let add = index > 0;
+                if thin {
+                    let block = &mut panels[..images * wide];
+                    let stride = wide;
+                    let sums = &mut *sums;
+                    tools.kernel.run(ThinTask { shape, input, weight, first, columns, block, sums, stride, add });
+                    continue;
+                }
                 tools.kernel.run(ForwardTask { shape, tile, input, weight, first, columns, panels, sums, add });
             }
             // SAFETY: this task owns these columns of the output, which overlaps no other operand.
@@ -120,13 +131,13 @@ impl WithSimd for ForwardTask<'_> {
     }
 }
 
-pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &FcInputGrad, images: usize) {
+pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &FcInputGrad, images: usize) {
     let FcShape { inputs, outputs } = op.shape;
     let tile = tools.kernel.shape(images);
     let panels_len = panels::len(tile, outputs, images);
     let wide = images.next_multiple_of(tile.columns);
     for source in &op.sources {
-        scratch.resize(scratch.len().max(panels_len * source.weights.len()), 0.0);
+        scratch.grow(panels_len * source.weights.len());
         for (&span, panels) in source.d_outputs.iter().zip(scratch.chunks_exact_mut(panels_len)) {
             // SAFETY: the operation passed its check; gradients of outputs are only read.
             let d_output = unsafe { memory.slice(span, images * outputs) };
@@ -209,13 +220,13 @@ impl WithSimd for InputGradTask<'_> {
     }
 }
 
-pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>, op: &FcWeightGrad, images: usize) {
+pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &FcWeightGrad, images: usize) {
     let FcShape { inputs, outputs } = op.shape;
     let tile = tools.kernel.shape(outputs);
     let b_len = panels::len(tile, images, outputs);
     let rows_shape = TileShape::of_rows(tile.rows);
     let a_len = panels::len(rows_shape, images, inputs);
-    scratch.resize(scratch.len().max(a_len + b_len), 0.0);
+    scratch.grow(a_len + b_len);
     let (a_panels, b_panels) = scratch.split_at_mut(a_len);
     let b_panels = &mut b_panels[..b_len];
     for tower in &op.towers {

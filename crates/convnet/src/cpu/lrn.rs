@@ -1,13 +1,19 @@
 //! Response normalisation across maps: some pixels at a time, with vectors along the maps.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::Tools;
 use super::memory::Memory;
 use super::norm::Power;
 use super::pad::with_buffer;
 use crate::Error;
-use crate::ops::{LrnBackward, LrnForward, LrnShape, Operation};
+use crate::ops::{LrnBackward, LrnForward, LrnShape, Operation, Span};
+
+/// Groups of pixels that a task takes.
+const GROUPS: usize = 64;
 
 /// Pixels of a group: loops over the few maps of one would be all overhead, and five buffers fit into the first cache.
 fn group_len(shape: &LrnShape) -> usize {
@@ -60,107 +66,115 @@ fn window_sums(terms: &[f32], size: usize, sums: &mut [f32]) {
     }
 }
 
-/// Copies the maps of the pixels from `first` on, all towers side by side.
+/// Copies the maps of some pixels, all towers side by side.
 #[inline(always)]
-fn gather(shape: &LrnShape, towers: &[&[f32]], first: usize, target: &mut [f32]) {
+fn gather(shape: &LrnShape, towers: &[&[f32]], pixels: Range<usize>, target: &mut [f32]) {
     let channels = shape.channels;
     let width = channels * shape.joined + shape.size / 2;
-    for (pixel, target) in (first..shape.pixels).zip(target.chunks_exact_mut(width)) {
+    for (pixel, target) in pixels.zip(target.chunks_exact_mut(width)) {
         for (tower, maps) in towers.iter().zip(target.chunks_exact_mut(channels)) {
             maps.copy_from_slice(&tower[pixel * channels..][..channels]);
         }
     }
 }
 
-/// Copies the maps back to the towers.
+/// Copies the maps back to the towers, whose slices begin with these pixels.
 #[inline(always)]
-fn scatter(shape: &LrnShape, source: &[f32], first: usize, towers: &mut [&mut [f32]]) {
+fn scatter(shape: &LrnShape, source: &[f32], pixels: usize, towers: &mut [&mut [f32]]) {
     let channels = shape.channels;
     let width = channels * shape.joined + shape.size / 2;
-    for (pixel, source) in (first..shape.pixels).zip(source.chunks_exact(width)) {
+    for (pixel, source) in (0..pixels).zip(source.chunks_exact(width)) {
         for (maps, tower) in source.chunks_exact(channels).zip(towers.iter_mut()) {
             tower[pixel * channels..][..channels].copy_from_slice(maps);
         }
     }
 }
 
-/// Cuts the outputs of each group's towers into images: one list of towers per image.
-fn by_image(outputs: Vec<&mut [f32]>, image_len: usize) -> Vec<Vec<&mut [f32]>> {
-    let mut outputs: Vec<_> = outputs.into_iter().map(|output| output.chunks_exact_mut(image_len)).collect();
-    std::iter::from_fn(|| {
-        let towers: Vec<&mut [f32]> = outputs.iter_mut().filter_map(Iterator::next).collect();
-        Some(towers).filter(|towers| !towers.is_empty())
-    })
-    .collect()
+/// Runs `work` for all pixels of a batch, some at a time: the task's buffers, pixels counted through the batch, and
+/// those of each output that is written, one behind the other.
+fn each_group(
+    tools: &Tools,
+    memory: &Memory,
+    shape: &LrnShape,
+    (outputs, images): (impl Iterator<Item = Span> + Clone + Sync, usize),
+    work: impl Fn(&mut Pixels, Range<usize>, &mut [&mut [f32]]) + Sync,
+) {
+    let (group, pixels) = (group_len(shape), images * shape.pixels);
+    let task_len = GROUPS * group;
+    let task = |task: usize| {
+        let end = pixels.min((task + 1) * task_len);
+        Pixels::with(shape, |mut buffers| {
+            tools.vectorise(
+                #[inline(always)]
+                || {
+                    for first in (task * task_len..end).step_by(group) {
+                        let pixels = first..end.min(first + group);
+                        let part = pixels.start * shape.channels..pixels.end * shape.channels;
+                        // SAFETY: outputs overlap no other operand, and these pixels are this task's.
+                        let output = |span| unsafe { memory.part_mut(span, part.clone()) };
+                        let mut outputs: SmallVec<[&mut [f32]; 8]> = outputs.clone().map(output).collect();
+                        work(&mut buffers, pixels, &mut outputs);
+                    }
+                },
+            );
+        });
+    };
+    tools.threads.install(|| (0..pixels.div_ceil(task_len)).into_par_iter().for_each(task));
 }
 
 pub(super) fn forward(tools: &Tools, memory: &Memory, op: &LrnForward, images: usize) {
     let shape = &op.shape;
-    let (power, image_len) = (Power::new(shape.beta), shape.pixels * shape.channels);
+    let (power, len) = (Power::new(shape.beta), images * shape.pixels * shape.channels);
     for group in op.towers.chunks(shape.joined) {
-        // SAFETY: the operation passed its check; inputs are only read, outputs overlap no other operand.
-        let inputs: Vec<&[f32]> =
-            group.iter().map(|tower| unsafe { memory.slice(tower.input, images * image_len) }).collect();
-        // SAFETY: as above.
-        let outputs = group.iter().map(|tower| unsafe { memory.slice_mut(tower.output, images * image_len) }).collect();
-        let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
-            let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[image * image_len..][..image_len]).collect();
-            Pixels::with(shape, |mut pixels| {
-                tools.vectorise(
-                    #[inline(always)]
-                    || {
-                        for first in (0..shape.pixels).step_by(group_len(shape)) {
-                            gather(shape, &inputs, first, pixels.input);
-                            pixels.normalise(shape, power);
-                            let products = pixels.input.iter().zip(&*pixels.powers);
-                            pixels.gradient.iter_mut().zip(products).for_each(|(y, (x, power))| *y = x * power);
-                            scatter(shape, pixels.gradient, first, &mut outputs);
-                        }
-                    },
-                );
-            });
-        };
-        tools.threads.install(|| by_image(outputs, image_len).into_par_iter().enumerate().for_each(work));
+        let inputs: SmallVec<[&[f32]; 8]> =
+            // SAFETY: the operation passed its check; inputs are only read.
+            group.iter().map(|tower| unsafe { memory.slice(tower.input, len) }).collect();
+        let outputs = (group.iter().map(|tower| tower.output), images);
+        each_group(
+            tools,
+            memory,
+            shape,
+            outputs,
+            #[inline(always)]
+            |buffers, pixels, outputs| {
+                gather(shape, &inputs, pixels.clone(), buffers.input);
+                buffers.normalise(shape, power);
+                let products = buffers.input.iter().zip(&*buffers.powers);
+                buffers.gradient.iter_mut().zip(products).for_each(|(y, (x, power))| *y = x * power);
+                scatter(shape, buffers.gradient, pixels.len(), outputs);
+            },
+        );
     }
 }
 
 pub(super) fn backward(tools: &Tools, memory: &Memory, op: &LrnBackward, images: usize) -> Result<(), Error> {
     let shape = &op.shape;
-    let (power, image_len) = (Power::new(shape.beta), shape.pixels * shape.channels);
+    let (power, len) = (Power::new(shape.beta), images * shape.pixels * shape.channels);
     for group in op.towers.chunks(shape.joined) {
-        let len = images * image_len;
-        let mut inputs = Vec::new();
-        let mut gradients = Vec::new();
-        let mut outputs = Vec::new();
+        let (mut inputs, mut gradients) = (SmallVec::<[&[f32]; 8]>::new(), SmallVec::<[&[f32]; 8]>::new());
         for tower in group {
             let saved = tower.saved(LrnBackward::NAME)?;
-            // SAFETY: the operation passed its check; these are only read, the gradient overlaps no other operand.
+            // SAFETY: the operation passed its check; these are only read.
             unsafe {
                 inputs.push(memory.slice(saved, len));
                 gradients.push(memory.slice(tower.d_output, len));
-                outputs.push(memory.slice_mut(tower.d_input, len));
             }
         }
-        let work = |(image, mut outputs): (usize, Vec<&mut [f32]>)| {
-            let here = image * image_len..(image + 1) * image_len;
-            let inputs: Vec<&[f32]> = inputs.iter().map(|input| &input[here.clone()]).collect();
-            let gradients: Vec<&[f32]> = gradients.iter().map(|gradient| &gradient[here.clone()]).collect();
-            Pixels::with(shape, |mut pixels| {
-                tools.vectorise(
-                    #[inline(always)]
-                    || {
-                        for first in (0..shape.pixels).step_by(group_len(shape)) {
-                            gather(shape, &inputs, first, pixels.input);
-                            gather(shape, &gradients, first, pixels.gradient);
-                            pixels.normalise(shape, power);
-                            pixels.differentiate(shape);
-                            scatter(shape, pixels.gradient, first, &mut outputs);
-                        }
-                    },
-                );
-            });
-        };
-        tools.threads.install(|| by_image(outputs, image_len).into_par_iter().enumerate().for_each(work));
+        let outputs = (group.iter().map(|tower| tower.d_input), images);
+        each_group(
+            tools,
+            memory,
+            shape,
+            outputs,
+            #[inline(always)]
+            |buffers, pixels, outputs| {
+                gather(shape, &inputs, pixels.clone(), buffers.input);
+                gather(shape, &gradients, pixels.clone(), buffers.gradient);
+                buffers.normalise(shape, power);
+                buffers.differentiate(shape);
+                scatter(shape, buffers.gradient, pixels.len(), outputs);
+            },
+        );
     }
     Ok(())
 }

@@ -12,12 +12,15 @@ mod conv;
 mod conv_grad;
 mod dropout;
 mod fc;
+mod fc_thin;
+mod floats;
 mod lrn;
 mod map_norm;
 mod memory;
 mod norm;
 mod pad;
 mod panels;
+mod passed;
 mod pool;
 mod prepared;
 mod softmax;
@@ -27,17 +30,22 @@ mod winograd;
 mod winograd_conv;
 mod winograd_grad;
 
+use std::sync::Arc;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Error;
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
-    MapNormForward, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
+    MapNormBackward, MapNormForward, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward,
+    Span, Step, Update,
 };
 use crate::shards::Shard;
+use floats::Floats;
 use memory::Memory;
+use passed::Passed;
 use prepared::Prepared;
 use tile::Kernel;
 use winograd::Tiling;
@@ -48,13 +56,14 @@ pub struct Cpu {
     step: Step,
     tools: Tools,
     prepared: Prepared,
+    passed: Passed,
     /// Packed operands and partial sums of the operation that runs; grows to the largest and stays.
-    scratch: Vec<f32>,
+    scratch: Floats,
 }
 
 /// What operations compute with.
 struct Tools {
-    threads: ThreadPool,
+    threads: Arc<ThreadPool>,
     arch: Arch,
     kernel: Kernel,
     /// Whether convolutions are summed term by term, whatever their shape.
@@ -92,13 +101,14 @@ impl Cpu {
         let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("cpu{index}"));
         let pool = builder.build().map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         let arch = Arch::new();
-        let tools = Tools { threads: pool, arch, kernel: Kernel::new(arch), direct: false };
+        let tools = Tools { threads: Arc::new(pool), arch, kernel: Kernel::new(arch), direct: false };
         Ok(Cpu {
             memory: Memory::default(),
             step: Step::default(),
             tools,
             prepared: Prepared::default(),
-            scratch: Vec::new(),
+            passed: Passed::default(),
+            scratch: Floats::default(),
         })
     }
 
@@ -115,12 +125,12 @@ impl Cpu {
     }
 
     /// Checks an operation against memory and step; what passes may be given to [`Memory`]'s unsafe methods.
-    fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
+    fn check<O: Operation + PartialEq + Send + Sync + 'static>(&mut self, op: &O) -> Result<usize, Error> {
         let images = self.step.images();
         if images == 0 {
             return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
         }
-        op.check(images, &|region| self.memory.len(region))?;
+        self.passed.check(op, images, &|region| self.memory.len(region))?;
         Ok(images)
     }
 }
@@ -143,6 +153,17 @@ impl Device for Cpu {
         step.check()?;
         std::mem::swap(&mut self.step, step);
         Ok(())
+    }
+
+    /// Goes to the threads once: they take the whole list from there.
+    fn run_list(&mut self, _list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
+        let threads = Arc::clone(&self.tools.threads);
+        threads.install(|| {
+            for op in operations {
+                self.run(op)?;
+            }
+            Ok(())
+        })
     }
 
     fn augment(&mut self, op: &Augment) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::floats::Floats;
 use crate::ops::ConvShape;
 
 /// Where an image lies in a larger one.
@@ -109,12 +110,10 @@ impl Padding {
 /// Lends the calling thread `len` floats that it keeps from task to task. Contents are whatever was there.
 pub(super) fn with_buffer<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     thread_local! {
-        static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+        static BUFFER: RefCell<Floats> = RefCell::default();
     }
     BUFFER.with_borrow_mut(|buffer| {
-        if buffer.len() < len {
-            buffer.resize(len, 0.0);
-        }
+        buffer.grow(len);
         work(&mut buffer[..len])
     })
 }

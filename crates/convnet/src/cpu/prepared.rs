@@ -1,5 +1,6 @@
 //! Weights as forward passes read them, packed or transformed, kept until the weights change.
 
+use super::floats::Floats;
 use crate::ops::{ConvForward, ConvShape, Span};
 
 /// What was made of the weights of each layer.
@@ -14,7 +15,7 @@ struct Layer {
     shape: ConvShape,
     weights: Vec<Span>,
     version: u64,
-    floats: Vec<f32>,
+    floats: Floats,
 }
 
 impl Prepared {
@@ -29,15 +30,15 @@ impl Prepared {
         let known = |layer: &Layer| layer.shape == op.shape && layer.weights.iter().eq(spans());
         let index = self.layers.iter().position(known).unwrap_or_else(|| {
             let (shape, weights) = (op.shape, spans().copied().collect());
-            self.layers.push(Layer { shape, weights, version: 0, floats: Vec::new() });
+            self.layers.push(Layer { shape, weights, version: 0, floats: Floats::default() });
             self.layers.len() - 1
         });
         let layer = &mut self.layers[index];
-        if layer.floats.len() != len || layer.version != self.version {
-            layer.floats.resize(len, 0.0);
-            prepare(&mut layer.floats);
+        if layer.floats.len() < len || layer.version != self.version {
+            layer.floats.grow(len);
+            prepare(&mut layer.floats[..len]);
             layer.version = self.version;
         }
-        &layer.floats
+        &layer.floats[..len]
     }
 }

@@ -188,6 +188,8 @@ unsafe fn store<S: Simd, const R: usize, const V: usize>(simd: S, block: &Block,
         }
         return;
     }
+    // A copy: were the sums themselves indexed by a number that is not constant, they could not live in registers.
+    let acc = *acc;
     let mut sums = [0.0_f32; MAX_VECTORS * MAX_LANES];
     for (r, vectors) in acc.iter().enumerate().take(block.rows) {
         for (v, &sum) in vectors.iter().enumerate() {

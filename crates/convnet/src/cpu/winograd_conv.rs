@@ -14,9 +14,11 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::Tools;
 use super::conv::turn;
+use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::prepared::Prepared;
@@ -34,6 +36,15 @@ const PASS_TILES: usize = 128;
 
 /// Channels of a block of a sum at most: a panel of so many rows stays in the first cache.
 const CHANNEL_BLOCK: usize = 128;
+
+/// What becomes of the sums of a pixel.
+#[derive(Clone, Copy)]
+enum Finish<'a> {
+    /// They overwrite what is there, with bias and activation if there are any.
+    Write(Option<(&'a [f32], Option<Activation>)>),
+    /// They are added to it: the partial of another consumer.
+    Add,
+}
 
 /// Either operation, as a correlation of padded images.
 struct Correlation {
@@ -92,7 +103,7 @@ impl Correlation {
         tools: &Tools,
         (sources, first): (&[&[f32]], usize),
         weights: &[f32],
-        bias: Option<(&[f32], Option<Activation>)>,
+        finish: Finish,
         output: &mut [f32],
     ) {
         let count = output.len() / self.output_len();
@@ -106,7 +117,7 @@ impl Correlation {
             let (transformed, sums) = rest.split_at_mut(inputs.len());
             let image_len = self.padding.in_height * self.padding.in_width * self.padding.channels;
             let mut padded = padded.chunks_exact_mut(padded_len.max(1));
-            let sources: Vec<Tiles> = sources
+            let sources: SmallVec<[Tiles; 8]> = sources
                 .iter()
                 .map(|source| {
                     let target = padded.next().unwrap_or_default();
@@ -128,7 +139,7 @@ impl Correlation {
                         products: (products, &mut *sums),
                     });
                 }
-                tools.kernel.run(OutputTask { correlation: self, rows, products, sums, bias, output: &mut *output });
+                tools.kernel.run(OutputTask { correlation: self, rows, products, sums, finish, output: &mut *output });
             }
         });
     }
@@ -267,7 +278,7 @@ struct OutputTask<'a> {
     rows: Range<usize>,
     products: Grid,
     sums: &'a [f32],
-    bias: Option<(&'a [f32], Option<Activation>)>,
+    finish: Finish<'a>,
     output: &'a mut [f32],
 }
 
@@ -286,7 +297,11 @@ impl OutputTask<'_> {
         let Correlation { tiling, height, width, columns, .. } = *self.correlation;
         assert!(columns % S::F32_LANES == 0 && self.products.stride >= columns);
         let zero = simd.splat_f32s(0.0);
-        let (bias, activation) = (self.bias.map(|(bias, _)| bias), self.bias.and_then(|(_, activation)| activation));
+        let (bias, activation, add) = match self.finish {
+            Finish::Write(Some((bias, activation))) => (Some(bias), activation, false),
+            Finish::Write(None) => (None, None, false),
+            Finish::Add => (None, None, true),
+        };
         for (index, row) in self.rows.enumerate() {
             let output = &mut self.output[row / tiling.rows * height * width * columns..];
             for tile in 0..tiling.columns {
@@ -320,7 +335,8 @@ impl OutputTask<'_> {
                                 _ => sum,
                             };
                             let to = ((top + y) * width + left + x) * columns + column;
-                            S::as_mut_simd_f32s(&mut output[to..]).0[0] = sum;
+                            let target = &mut S::as_mut_simd_f32s(&mut output[to..]).0[0];
+                            *target = if add { simd.add_f32s(*target, sum) } else { sum };
                         }
                     }
                 }
@@ -344,42 +360,37 @@ pub(super) fn forward(
     let len = correlation.weights_len(op.towers[0].inputs.len());
     let weights = prepared.of(op, len * op.towers.len(), |target| {
         for (tower, target) in op.towers.iter().zip(target.chunks_exact_mut(len)) {
-            let weights: Vec<&[f32]> =
+            let weights: SmallVec<[&[f32]; 8]> =
                 // SAFETY: the operation passed its check; weights are only read.
                 tower.weights.iter().map(|&span| unsafe { memory.slice(span, span.len) }).collect();
             correlation.transform(tools, &weights, target);
         }
     });
-    let mut tasks = Vec::new();
-    for (index, tower) in op.towers.iter().enumerate() {
-        // SAFETY: outputs overlap no other operand.
-        let output = unsafe { memory.slice_mut(tower.output, images * shape.output_len()) };
-        let chunks = output.chunks_mut(correlation.images * shape.output_len()).enumerate();
-        tasks.extend(chunks.map(|(chunk, output)| (index, chunk, output)));
-    }
-    let work = |(index, chunk, output): (usize, usize, &mut [f32])| {
+    let chunks = images.div_ceil(correlation.images);
+    let work = |task: usize| {
+        let (index, first) = (task / chunks, task % chunks * correlation.images);
         let tower = &op.towers[index];
         // SAFETY: inputs and bias are only read.
         let input = |&span| unsafe { memory.slice(span, images * shape.input_len()) };
-        let sources: Vec<&[f32]> = tower.inputs.iter().map(input).collect();
-        // SAFETY: as above.
-        let bias = unsafe { memory.slice(tower.bias, shape.filters) };
+        let sources: SmallVec<[&[f32]; 8]> = tower.inputs.iter().map(input).collect();
+        let part = first * shape.output_len()..images.min(first + correlation.images) * shape.output_len();
+        // SAFETY: as above; these images of the output are this task's, and it overlaps no other operand.
+        let (bias, output) = unsafe { (memory.slice(tower.bias, shape.filters), memory.part_mut(tower.output, part)) };
         let weights = &weights[index * len..][..len];
-        let sources = (&sources[..], chunk * correlation.images);
         // The tile writes ReLU at once; anything else goes over what was written.
-        correlation.run(tools, sources, weights, Some((bias, op.activation)), output);
+        correlation.run(tools, (&sources, first), weights, Finish::Write(Some((bias, op.activation))), output);
         if let Some(Activation::Tanh { .. }) = op.activation {
             super::activation::apply(op.activation, output);
         }
     };
-    tools.threads.install(|| tasks.into_par_iter().with_max_len(1).for_each(work));
+    tools.threads.install(|| (0..op.towers.len() * chunks).into_par_iter().with_max_len(1).for_each(work));
 }
 
 /// The input gradient, if its shape is one for Winograd.
 pub(super) fn input_grad(
     tools: &Tools,
     memory: &Memory,
-    scratch: &mut Vec<f32>,
+    scratch: &mut Floats,
     op: &ConvInputGrad,
     tiling: Tiling,
     images: usize,
@@ -390,25 +401,24 @@ pub(super) fn input_grad(
     let correlation = Correlation::new(tools, tiling, padding, (in_height, in_width), channels, images);
     let len = correlation.weights_len(1);
     for source in &op.sources {
-        scratch.resize(scratch.len().max(len * source.weights.len()), 0.0);
+        let turned_len = shape.weight_len();
+        scratch.grow(turned_len + len * source.weights.len());
+        let (turned, scratch) = scratch.split_at_mut(turned_len);
         for (&span, target) in source.weights.iter().zip(scratch.chunks_exact_mut(len)) {
             // SAFETY: the operation passed its check; weights are only read.
             let weights = unsafe { memory.slice(span, span.len) };
-            correlation.transform(tools, &[&turn(weights, size * size, channels, filters)], target);
+            turn(tools, weights, (size * size, channels, filters), turned);
+            correlation.transform(tools, &[turned], target);
         }
         // SAFETY: the gradient of the input overlaps no other operand.
         let d_input = unsafe { memory.slice_mut(source.d_input, images * shape.input_len()) };
         let work = |(chunk, output): (usize, &mut [f32])| {
-            let mut partial = vec![0.0; if source.weights.len() > 1 { output.len() } else { 0 }];
             for (consumer, &span) in source.d_outputs.iter().enumerate() {
                 // SAFETY: gradients of outputs are only read.
                 let d_output = unsafe { memory.slice(span, images * shape.output_len()) };
                 let weights = &scratch[consumer * len..][..len];
-                let target = if consumer == 0 { &mut *output } else { &mut partial };
-                correlation.run(tools, (&[d_output], chunk * correlation.images), weights, None, target);
-                if consumer > 0 {
-                    output.iter_mut().zip(&partial).for_each(|(sum, partial)| *sum += partial);
-                }
+                let finish = if consumer == 0 { Finish::Write(None) } else { Finish::Add };
+                correlation.run(tools, (&[d_output], chunk * correlation.images), weights, finish, output);
             }
         };
         let chunks = d_input.par_chunks_mut(correlation.images * shape.input_len());

@@ -33,8 +33,8 @@ use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span,
-    Step, Update,
+    MapNormBackward, MapNormForward, Op, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
+    SoftmaxForward, Span, Step, Update,
 };
 pub use link::{Link, connect};
 
@@ -199,7 +199,7 @@ impl Cuda {
     }
 
     /// Runs operations in order; updates that follow each other together.
-    fn run_all(&mut self, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+    fn run_all(&mut self, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
         let mut updates = Vec::new();
         for op in operations {
             if let Op::Update(update) = op {
@@ -389,7 +389,7 @@ impl Device for Cuda {
         self.update_all(&[op])
     }
 
-    fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+    fn run_list(&mut self, list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
         graphs::run_list(self, list, operations)
     }
 }

@@ -35,6 +35,9 @@ impl List {
     }
 }
 
+/// The operations of a list, in order.
+pub type Operations<'list, 'op> = dyn Iterator<Item = &'op Op> + Send + 'list;
+
 macro_rules! operations {
     ($($(#[$doc:meta])* $op:ident => $method:ident),* $(,)?) => {
         /// One operation of a plan.
@@ -140,7 +143,7 @@ macro_rules! operations {
             ///
             /// # Errors
             /// Those of the operations.
-            fn run_list(&mut self, _list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+            fn run_list(&mut self, _list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
                 for op in operations {
                     self.run(op)?;
                 }
@@ -179,7 +182,7 @@ macro_rules! operations {
                 (**self).exchange(op)
             }
 
-            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+            fn run_list(&mut self, list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
                 (**self).run_list(list, operations)
             }
         }

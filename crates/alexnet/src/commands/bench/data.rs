@@ -1,4 +1,4 @@
-//! `alexnet bench`: how fast this machine reads images.
+//! `alexnet bench data`: how fast this machine reads images.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,23 +6,13 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use dataset::{Dataset, Loader, permutation};
 
-use super::natural_side;
-use crate::cli::{Bench, BenchArgs, BenchDataArgs};
+use crate::cli::BenchDataArgs;
+use crate::commands::natural_side;
 use crate::console::{bytes, say, thousands};
 use crate::device::{self, AHEAD};
 
 /// Images of a batch: the paper's.
 const BATCH: usize = 128;
-
-/// Runs the command.
-///
-/// # Errors
-/// When the data set cannot be opened or read.
-pub fn run(args: &BenchArgs) -> Result<()> {
-    match &args.what {
-        Bench::Data(args) => data(args),
-    }
-}
 
 /// What one thread takes for an image, in seconds.
 struct Stages {
@@ -31,7 +21,7 @@ struct Stages {
     copy: f64,
 }
 
-fn data(args: &BenchDataArgs) -> Result<()> {
+pub(super) fn run(args: &BenchDataArgs) -> Result<()> {
     let side = natural_side(&args.data)?;
     let mut data = Dataset::open(&args.data, side)?;
     if let Some((part, parts)) = args.shard_of {

@@ -1,0 +1,91 @@
+//! Fully connected forward for few images: what counts is the memory that weights come from, so they are read once, in
+//! long pieces of their rows, and not packed.
+//!
+//! The sums are those of the tile, in the same order: bits do not depend on which of the two computes.
+
+use pulp::{Simd, WithSimd};
+
+use crate::ops::{FcShape, SumBlock, sum_blocks};
+
+/// The most images.
+pub(super) const IMAGES: usize = 4;
+
+/// Columns that a task owns at most: half of a page of each row of weights.
+pub(super) const TASK_COLUMNS: usize = 512;
+
+/// Rows of weights that pass at once, so that sums are loaded and stored a fourth as often.
+const ROWS: usize = 4;
+
+/// The sums of some columns over one source.
+pub(super) struct ThinTask<'a> {
+    pub shape: FcShape,
+    /// `[image][inputs]`
+    pub input: &'a [f32],
+    pub weight: &'a [f32],
+    /// The columns of this task.
+    pub first: usize,
+    pub columns: usize,
+    /// Room for the sums of a block.
+    pub block: &'a mut [f32],
+    /// `[image][stride]`
+    pub sums: &'a mut [f32],
+    pub stride: usize,
+    /// Whether sums are added to or overwritten.
+    pub add: bool,
+}
+
+impl WithSimd for ThinTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let FcShape { inputs, outputs } = self.shape;
+        for SumBlock { start, len, .. } in sum_blocks(1, inputs) {
+            self.block.fill(0.0);
+            for first in (start..start + len).step_by(ROWS) {
+                let rows = ROWS.min(start + len - first);
+                let row = |k: usize| &self.weight[(first + k) * outputs + self.first..][..self.columns];
+                for (input, block) in self.input.chunks_exact(inputs).zip(self.block.chunks_exact_mut(self.stride)) {
+                    let block = &mut block[..self.columns];
+                    if rows == ROWS {
+                        let x: [f32; ROWS] = std::array::from_fn(|k| input[first + k]);
+                        add_rows(simd, x, std::array::from_fn(row), block);
+                    } else {
+                        (0..rows).for_each(
+                            #[inline(always)]
+                            |k| add_rows(simd, [input[first + k]], [row(k)], block),
+                        );
+                    }
+                }
+            }
+            for (sums, block) in self.sums.chunks_exact_mut(self.stride).zip(self.block.chunks_exact(self.stride)) {
+                if self.add || start > 0 {
+                    sums.iter_mut().zip(block).for_each(|(sum, block)| *sum += block);
+                } else {
+                    sums.copy_from_slice(block);
+                }
+            }
+        }
+    }
+}
+
+/// `sums += x[0] * rows[0] + x[1] * rows[1] + ...`, by fused multiply-adds in this order.
+#[inline(always)]
+fn add_rows<S: Simd, const N: usize>(simd: S, x: [f32; N], rows: [&[f32]; N], sums: &mut [f32]) {
+    let x = x.map(|x| simd.splat_f32s(x));
+    let (vectors, rest) = S::as_mut_simd_f32s(sums);
+    let split = rows.map(|row| S::as_simd_f32s(row));
+    for (index, sum) in vectors.iter_mut().enumerate() {
+        // In a register: written back once.
+        let mut total = *sum;
+        for k in 0..N {
+            total = simd.mul_add_e_f32s(x[k], split[k].0[index], total);
+        }
+        *sum = total;
+    }
+    let mut sum = simd.partial_load_f32s(rest);
+    for k in 0..N {
+        sum = simd.mul_add_e_f32s(x[k], simd.partial_load_f32s(split[k].1), sum);
+    }
+    simd.partial_store_f32s(rest, sum);
+}
