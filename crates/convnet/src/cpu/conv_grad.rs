@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
-use super::{Tools, panels, winograd_grad};
+use super::{Tools, bf16, panels, winograd_grad};
 use crate::ops::{
     ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, SumBlock, WeightGradTower, WeightedShape, sum_blocks,
 };
@@ -47,6 +47,10 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Vec<f32>
             for &input in &tower.inputs {
                 let input = of_group(input, shape.input_len());
                 let Some(d_weight) = results.next() else { return };
+                if let Some(bf16) = tools.bf16 {
+                    bf16::conv_grad::weight_grad(tools, bf16, shape, (input, d_output, images.len()), d_weight);
+                    continue;
+                }
                 if let Some(tiling) = &tiling {
                     winograd_grad::weight_grad(tools, shape, tiling, (input, d_output, images.len()), d_weight);
                     continue;
