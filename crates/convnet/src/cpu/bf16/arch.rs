@@ -10,6 +10,7 @@ mod detected {
     };
 
     use half::bf16;
+    use pulp::x86::V4;
 
     use super::super::Pair;
     use crate::cpu::tile::{Block, TileShape};
@@ -22,11 +23,10 @@ mod detected {
     pub(in crate::cpu) struct Bf16(());
 
     impl Bf16 {
-        /// The instructions, if the processor has them.
+        /// The instructions, if the processor has them, and all with which tiles of f32 are 512 bits wide, too: both have
+        /// the same shapes.
         pub(in crate::cpu) fn detect() -> Option<Bf16> {
-            let found = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512bf16");
+            let found = V4::try_new().is_some() && is_x86_feature_detected!("avx512bf16");
             found.then_some(Bf16(()))
         }
 

@@ -128,3 +128,49 @@ pub(super) fn pack(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::Arch;
+
+    use super::*;
+    use crate::cpu::tile::Kernel;
+    use crate::ops::sum_blocks;
+    use crate::philox;
+
+    /// The order that the module's head states, bit for bit, at edges of tiles and blocks.
+    #[test]
+    fn sums_are_those_of_fused_multiply_adds_the_second_of_a_pair_first() {
+        let Some(bf16) = Bf16::detect() else { return };
+        let (rows, columns, len) = (13, 70, 300);
+        let random = |use_: u32, i: usize| philox::words(1, use_, i as u32, 99, 0)[0] & 0xbfff_bfff | 0x3000_3000;
+        let left: Vec<Pair> = (0..rows * len).map(|i| random(0, i)).collect();
+        let tile = Kernel::new(Arch::new()).shape(columns);
+        let mut panels = vec![0; panels_len(tile, len, columns)];
+        let right = |row: usize, column: usize| random(1, row * columns + column);
+        pack(tile, len, columns, &mut panels, |row, first, target| {
+            target.iter_mut().zip(first..).for_each(|(target, column)| *target = right(row, column));
+        });
+        let terms: Vec<Terms> = sum_blocks(1, len).map(Terms::side_by_side).collect();
+        assert!(terms.len() > 1);
+        let starts: Vec<usize> = (0..rows).map(|row| row * len).collect();
+        let mut sums = vec![0.0; rows * columns];
+        let factor = Left { pairs: &left, rows: &starts };
+        let panels = Panels { pairs: &panels, rows: len, columns };
+        bf16.multiply(tile, &terms, &factor, panels, Sums { floats: &mut sums, stride: columns, add: false });
+
+        let first = |pair: Pair| f32::from_bits(pair << 16);
+        let second = |pair: Pair| f32::from_bits(pair & 0xffff_0000);
+        for (index, sum) in sums.iter().enumerate() {
+            let (row, column) = (index / columns, index % columns);
+            let of_block = |block: SumBlock| {
+                (block.start..block.start + block.len).fold(0.0, |sum, k| {
+                    let (a, b) = (left[row * len + k], right(k, column));
+                    first(a).mul_add(first(b), second(a).mul_add(second(b), sum))
+                })
+            };
+            let expected = sum_blocks(1, len).map(of_block).reduce(|sum, block| sum + block).unwrap_or_default();
+            assert_eq!(sum.to_bits(), expected.to_bits(), "row {row}, column {column}: {sum} for {expected}");
+        }
+    }
+}
