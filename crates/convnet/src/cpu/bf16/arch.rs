@@ -104,11 +104,11 @@ mod detected {
                     // SAFETY: B has `runs` runs of `run_len` rows, each of V vectors.
                     *vector = as_pairs(unsafe { _mm512_loadu_si512(b.add(v * LANES).cast()) });
                 }
-                for r in 0..R {
+                for (sums, row) in acc.iter_mut().zip(&block.a) {
                     // SAFETY: the term is one of this row's.
-                    let broadcast = as_pairs(_mm512_set1_epi32(unsafe { *block.a[r].add(offset) } as i32));
-                    for v in 0..V {
-                        acc[r][v] = _mm512_dpbf16_ps(acc[r][v], broadcast, vectors[v]);
+                    let broadcast = as_pairs(_mm512_set1_epi32(unsafe { *row.add(offset) } as i32));
+                    for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+                        *sum = _mm512_dpbf16_ps(*sum, broadcast, vector);
                     }
                 }
                 offset += block.a_step;
