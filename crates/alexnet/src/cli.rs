@@ -252,7 +252,8 @@ pub struct DeviceArgs {
     /// Let copies between GPUs go through the host
     #[arg(long)]
     pub no_peer: bool,
-    /// f32, or on a GPU bf16: activations of 16 bits, weights and sums of 32 [default: f32; that of a resumed run]
+    /// f32, or bf16: factors of products of 16 bits, on a GPU all activations, too; weights and sums of 32 [default: f32;
+    /// that of a resumed run]
     #[arg(long, value_name = "f32|bf16")]
     pub precision: Option<Precision>,
     /// Threads to compute with; the result does not depend on it [default: all processors]

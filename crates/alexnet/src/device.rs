@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::str::FromStr;
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use convnet::cpu::Cpu;
 use convnet::cuda::{self, Cuda, Link, Precision};
 use convnet::ops::Device;
@@ -84,16 +84,23 @@ fn processor(
     shards: usize,
     reason: &str,
 ) -> Result<(Box<dyn Device>, String)> {
-    if precision != Precision::F32 {
-        bail!("the processor{reason} computes in f32; {precision} needs a GPU: --device cuda:N, or sim:N");
-    }
     let threads = threads(args);
+    let open = || {
+        let device = Cpu::new(threads)?;
+        match precision {
+            Precision::F32 => Ok(device),
+            Precision::Bf16 => device
+                .bf16()
+                .context("bf16 cannot be had; take --precision f32 for a new run, or a GPU: --device cuda:N, or sim:N"),
+        }
+    };
     let plural = if threads == 1 { "" } else { "s" };
-    let words = format!("processor, {threads} thread{plural}{reason}");
+    let products = if precision == Precision::F32 { "" } else { ", products in bf16" };
+    let words = format!("processor, {threads} thread{plural}{products}{reason}");
     if shards == 1 {
-        return Ok((Box::new(Cpu::new(threads)?), words));
+        return Ok((Box::new(open()?), words));
     }
-    let devices = (0..shards).map(|_| Cpu::new(threads)).collect::<Result<Vec<_>, _>>()?;
+    let devices = (0..shards).map(|_| open()).collect::<Result<Vec<_>>>()?;
     Ok((Box::new(Shards::new(devices)), format!("{words}, towers in {shards} shards, one after the other")))
 }
 

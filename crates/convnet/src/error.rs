@@ -106,6 +106,9 @@ pub enum Error {
         /// The system's reason.
         reason: String,
     },
+    /// Bf16 was asked of a processor without instructions for it.
+    #[error("this processor computes in f32 only: bf16 needs AVX512_BF16, which it does not have")]
+    NoBf16,
     /// The device has not enough memory.
     #[error("out of memory: {bytes} bytes for {what}; use a smaller batch")]
     OutOfMemory {

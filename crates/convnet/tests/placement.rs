@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::bf16;
 use common::placed::{four_towers, joined, mini, network, shares, steps, train};
 use convnet::Error;
 use convnet::cpu::Cpu;
@@ -32,6 +33,13 @@ fn two_towers_on_two_devices() {
 #[test]
 fn four_towers_on_two_and_four_devices() {
     same_bits(&four_towers(), &[1, 2, 4]);
+}
+
+#[test]
+fn products_in_bf16() {
+    let expected = train(&four_towers(), bf16(2));
+    let shards = Shards::new((0..2).map(|_| bf16(1)).collect());
+    assert!(train(&four_towers(), shards) == expected);
 }
 
 #[test]

@@ -1,16 +1,14 @@
-//! A training step in bf16 on a GPU, beside an f64 twin that rounds where the device rounds.
+//! A training step in bf16, beside an f64 twin that rounds where the device rounds.
 //!
 //! Rounding to 8 bits switches units and moves maxima, so in a small network the gradients of the lower layers are up to
 //! a fifth off those of the file, whoever computes them. The file judges activations and the loss; the twin, whose units
 //! switch as the device's do, judges gradients and parameters.
 
 use convnet::Error;
-use convnet::cuda::Precision;
 use convnet::naive::Naive;
 use convnet::ops::{Access, Device, Op, Region, Span};
 use convnet::plan::Mode;
 use half::bf16;
-use tests::gpu;
 
 use crate::model::{Model, Wide};
 use crate::reference::{Dropout, Expected, Reference};
@@ -18,20 +16,27 @@ use crate::report::{Kind, Numbers, Report};
 use crate::say;
 
 /// Compares activations, gradients, losses and parameters of one step; returns what is wrong.
-pub(crate) fn compare(reference: &Reference) -> Vec<String> {
+pub(crate) fn compare<D: Wide>(reference: &Reference, rounding: Rounding, device: impl Fn() -> D) -> Vec<String> {
     let mut report = Report::new(&reference.name, &reference.meta, Numbers::Bf16);
     for (dropout, prefix) in [(Dropout::None, ""), (Dropout::Inverted, "drop/")] {
-        compare_step(reference, &mut report, dropout, prefix);
+        let twin = Rounded { naive: Naive::new(), rounding };
+        compare_step(reference, &mut report, dropout, prefix, (device(), twin));
     }
     say(&report.to_string());
     report.failures.iter().for_each(|failure| say(failure));
     report.failures
 }
 
-fn compare_step(reference: &Reference, report: &mut Report, dropout: Dropout, prefix: &str) {
+fn compare_step<D: Wide>(
+    reference: &Reference,
+    report: &mut Report,
+    dropout: Dropout,
+    prefix: &str,
+    (device, twin): (D, Rounded),
+) {
     let decay = reference.meta.weight_decay;
-    let mut ours = Model::new(reference, dropout, decay, Mode::Inspect, gpu(Precision::Bf16));
-    let mut twin = Model::new(reference, dropout, decay, Mode::Inspect, Rounded(Naive::new()));
+    let mut ours = Model::new(reference, dropout, decay, Mode::Inspect, device);
+    let mut twin = Model::new(reference, dropout, decay, Mode::Inspect, twin);
     ours.forward(0);
     ours.backward(0);
     ours.update();
@@ -65,30 +70,42 @@ fn compare_step(reference: &Reference, report: &mut Report, dropout: Dropout, pr
     }
 }
 
-/// The naive device with activations and their gradients in bf16, and weights that are rounded where products read them.
-struct Rounded(Naive);
+/// What a device rounds.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Rounding {
+    /// Activations and their gradients in memory, and weights where products read them: a GPU.
+    Memory,
+    /// Both factors where products read them: the processor.
+    Factors,
+}
+
+/// The naive device, rounding as another does.
+struct Rounded {
+    naive: Naive,
+    rounding: Rounding,
+}
 
 impl Rounded {
     /// Rounds a span; returns what it was.
     fn round(&mut self, span: Span) -> Vec<f64> {
-        let values = self.0.read_wide(span);
+        let values = self.naive.read_wide(span);
         let rounded: Vec<f64> = values.iter().map(|&value| bf16::from_f64(value).to_f64()).collect();
-        self.0.write_wide(span, &rounded);
+        self.naive.write_wide(span, &rounded);
         values
     }
 }
 
 impl Wide for Rounded {
     fn device(&mut self) -> &mut dyn Device {
-        &mut self.0
+        &mut self.naive
     }
 
     fn run(&mut self, op: &Op) -> Result<(), Error> {
-        let exact: Vec<(Span, Vec<f64>)> = weights(op).into_iter().map(|span| (span, self.round(span))).collect();
-        Device::run(&mut self.0, op)?;
-        exact.iter().for_each(|(span, values)| self.0.write_wide(*span, values));
+        let exact: Vec<(Span, Vec<f64>)> = factors(op).into_iter().map(|span| (span, self.round(span))).collect();
+        Device::run(&mut self.naive, op)?;
+        exact.iter().for_each(|(span, values)| self.naive.write_wide(*span, values));
         op.clone().visit(&mut |access, span| {
-            if access == Access::Write && span.region == Region::Work {
+            if access == Access::Write && span.region == Region::Work && self.rounding == Rounding::Memory {
                 self.round(*span);
             }
         });
@@ -96,24 +113,36 @@ impl Wide for Rounded {
     }
 
     fn read_wide(&self, span: Span) -> Vec<f64> {
-        self.0.read_wide(span)
+        self.naive.read_wide(span)
     }
 
     fn write_wide(&mut self, span: Span, values: &[f64]) {
-        self.0.write_wide(span, values);
-        if span.region == Region::Work {
+        self.naive.write_wide(span, values);
+        if span.region == Region::Work && self.rounding == Rounding::Memory {
             self.round(span);
         }
     }
 }
 
-/// The weights that products of an operation read.
-fn weights(op: &Op) -> Vec<Span> {
+/// What products of an operation read, but for a bias. Rounding what is in bf16 changes nothing.
+fn factors(op: &Op) -> Vec<Span> {
     match op {
-        Op::ConvForward(op) => op.towers.iter().flat_map(|tower| tower.weights.clone()).collect(),
-        Op::FcForward(op) => op.towers.iter().flat_map(|tower| tower.weights.clone()).collect(),
-        Op::ConvInputGrad(op) => op.sources.iter().flat_map(|source| source.weights.clone()).collect(),
-        Op::FcInputGrad(op) => op.sources.iter().flat_map(|source| source.weights.clone()).collect(),
+        Op::ConvForward(op) => {
+            op.towers.iter().flat_map(|tower| [&tower.inputs[..], &tower.weights].concat()).collect()
+        }
+        Op::FcForward(op) => op.towers.iter().flat_map(|tower| [&tower.inputs[..], &tower.weights].concat()).collect(),
+        Op::ConvInputGrad(op) => {
+            op.sources.iter().flat_map(|source| [&source.d_outputs[..], &source.weights].concat()).collect()
+        }
+        Op::FcInputGrad(op) => {
+            op.sources.iter().flat_map(|source| [&source.d_outputs[..], &source.weights].concat()).collect()
+        }
+        Op::ConvWeightGrad(op) => {
+            op.towers.iter().flat_map(|tower| [&tower.inputs[..], &[tower.d_output]].concat()).collect()
+        }
+        Op::FcWeightGrad(op) => {
+            op.towers.iter().flat_map(|tower| [&tower.inputs[..], &[tower.d_output]].concat()).collect()
+        }
         _ => Vec::new(),
     }
 }

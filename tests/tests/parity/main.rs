@@ -26,6 +26,7 @@ use convnet::plan::Mode;
 
 use tests::gpu;
 
+use bf16::Rounding;
 use model::{Model, Wide};
 use reference::{Dropout, Reference};
 use report::{Kind, Numbers, Report};
@@ -73,11 +74,20 @@ fn committed_references_on_the_gpu() {
 }
 
 #[test]
-fn committed_references_in_bf16() {
+fn committed_references_in_bf16_on_the_gpu() {
     if !cuda::has_kernels() {
         return say("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
     }
-    for_each(&committed(), bf16::compare);
+    for_each(&committed(), |reference| bf16::compare(reference, Rounding::Memory, || gpu(Precision::Bf16)));
+}
+
+#[test]
+fn committed_references_in_bf16_on_the_cpu() {
+    if let Err(error) = cpu(0).bf16() {
+        return say(&format!("SKIPPED: {error}"));
+    }
+    let device = || cpu(0).bf16().expect("there was one");
+    for_each(&committed(), |reference| bf16::compare(reference, Rounding::Factors, device));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::prepared::Prepared;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
-use super::{panels, winograd_conv};
+use super::{bf16, panels, winograd_conv};
 use crate::ops::{Activation, ConvForward, ConvInputGrad, ConvShape, Span, WeightedShape, sum_blocks};
 
 /// Output pixels that a task takes at least, to make use of the weights that it reads.
@@ -215,6 +215,9 @@ impl WithSimd for Task<'_> {
 
 pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, op: &ConvForward, images: usize) {
     let shape = &op.shape;
+    if let Some(bf16) = tools.bf16 {
+        return bf16::conv::forward(tools, bf16, memory, prepared, op, images);
+    }
     if let Some(tiling) = tools.tiling(shape, shape.out_height, shape.out_width) {
         return winograd_conv::forward(tools, memory, prepared, op, tiling, images);
     }
@@ -284,6 +287,9 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, prepared: &mut Prepared, o
 
 pub(super) fn input_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &ConvInputGrad, images: usize) {
     let shape = &op.shape;
+    if let Some(bf16) = tools.bf16 {
+        return bf16::conv::input_grad(tools, bf16, memory, scratch, op, images);
+    }
     if let Some(tiling) = tools.tiling(shape, shape.in_height, shape.in_width) {
         return winograd_conv::input_grad(tools, memory, scratch, op, tiling, images);
     }

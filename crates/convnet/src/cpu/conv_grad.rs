@@ -13,7 +13,7 @@ use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::{Padding, with_buffer};
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
-use super::{Tools, panels, winograd_grad};
+use super::{Tools, bf16, panels, winograd_grad};
 use crate::ops::{ConvShape, ConvWeightGrad, GRADIENT_GROUP, SUM_BLOCK, Span, SumBlock, WeightedShape, sum_blocks};
 
 pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &ConvWeightGrad, images: usize) {
@@ -49,7 +49,9 @@ pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, 
         let d_output = of_group(operands.d_output, shape.output_len());
         let input = of_group(operands.inputs[source], shape.input_len());
         let d_weight = result(operands.d_weights[source], source * shape.weight_len());
-        if let Some(tiling) = &tiling {
+        if let Some(bf16) = tools.bf16 {
+            bf16::conv_grad::weight_grad(tools, bf16, shape, (input, d_output, images.len()), d_weight);
+        } else if let Some(tiling) = &tiling {
             winograd_grad::weight_grad(tools, shape, tiling, (input, d_output, images.len()), d_weight);
         } else {
             let padded_len = padding.buffer_len(images.len());

@@ -8,6 +8,7 @@
 mod activation;
 mod add;
 mod augment;
+mod bf16;
 mod conv;
 mod conv_grad;
 mod dropout;
@@ -36,6 +37,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Error;
+use crate::cuda::Precision;
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
@@ -43,6 +45,7 @@ use crate::ops::{
     Span, Step, Update,
 };
 use crate::shards::Shard;
+use bf16::Bf16;
 use floats::Floats;
 use memory::Memory;
 use passed::Passed;
@@ -68,6 +71,8 @@ struct Tools {
     kernel: Kernel,
     /// Whether convolutions are summed term by term, whatever their shape.
     direct: bool,
+    /// What products are made with in bf16.
+    bf16: Option<Bf16>,
 }
 
 impl Tools {
@@ -101,7 +106,7 @@ impl Cpu {
         let builder = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("cpu{index}"));
         let pool = builder.build().map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         let arch = Arch::new();
-        let tools = Tools { threads: Arc::new(pool), arch, kernel: Kernel::new(arch), direct: false };
+        let tools = Tools { threads: Arc::new(pool), arch, kernel: Kernel::new(arch), direct: false, bf16: None };
         Ok(Cpu {
             memory: Memory::default(),
             step: Step::default(),
@@ -117,6 +122,21 @@ impl Cpu {
     pub fn direct(mut self) -> Cpu {
         self.tools.direct = true;
         self
+    }
+
+    /// The same device with products in bf16: both factors are rounded, sums and memory are f32. No convolution goes
+    /// through Winograd's algorithm.
+    ///
+    /// # Errors
+    /// [`Error::NoBf16`] when the processor has no instructions for it.
+    pub fn bf16(mut self) -> Result<Cpu, Error> {
+        self.tools.bf16 = Some(Bf16::detect().ok_or(Error::NoBf16)?);
+        Ok(self)
+    }
+
+    /// The type of the factors of products.
+    pub fn precision(&self) -> Precision {
+        if self.tools.bf16.is_some() { Precision::Bf16 } else { Precision::F32 }
     }
 
     /// Threads that compute.
@@ -193,19 +213,31 @@ impl Device for Cpu {
 
     fn fc_forward(&mut self, op: &FcForward) -> Result<(), Error> {
         let images = self.check(op)?;
-        fc::forward(&self.tools, &self.memory, op, images);
+        let (tools, memory) = (&self.tools, &self.memory);
+        match tools.bf16 {
+            None => fc::forward(tools, memory, op, images),
+            Some(bf16) => bf16::fc::forward(tools, bf16, memory, &mut self.scratch, op, images),
+        }
         Ok(())
     }
 
     fn fc_input_grad(&mut self, op: &FcInputGrad) -> Result<(), Error> {
         let images = self.check(op)?;
-        fc::input_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
+        let (tools, memory, scratch) = (&self.tools, &self.memory, &mut self.scratch);
+        match tools.bf16 {
+            None => fc::input_grad(tools, memory, scratch, op, images),
+            Some(bf16) => bf16::fc::input_grad(tools, bf16, memory, scratch, op, images),
+        }
         Ok(())
     }
 
     fn fc_weight_grad(&mut self, op: &FcWeightGrad) -> Result<(), Error> {
         let images = self.check(op)?;
-        fc::weight_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
+        let (tools, memory, scratch) = (&self.tools, &self.memory, &mut self.scratch);
+        match tools.bf16 {
+            None => fc::weight_grad(tools, memory, scratch, op, images),
+            Some(bf16) => bf16::fc::weight_grad(tools, bf16, memory, scratch, op, images),
+        }
         Ok(())
     }
 

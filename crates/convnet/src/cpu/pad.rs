@@ -77,7 +77,7 @@ impl Padding {
     }
 
     /// The first `count` images of `source`, padded: in `buffer`, or `source` itself where there is nothing to pad.
-    pub(super) fn images<'a>(&self, count: usize, source: &'a [f32], buffer: &'a mut [f32]) -> &'a [f32] {
+    pub(super) fn images<'a, T: Copy + Default>(&self, count: usize, source: &'a [T], buffer: &'a mut [T]) -> &'a [T] {
         if self.is_none() {
             return source;
         }
@@ -87,9 +87,9 @@ impl Padding {
     }
 
     /// Writes the padded image.
-    fn apply(&self, image: &[f32], padded: &mut [f32]) {
+    fn apply<T: Copy + Default>(&self, image: &[T], padded: &mut [T]) {
         let Padding { in_height, in_width, channels, height, width, before, spread } = *self;
-        padded.fill(0.0);
+        padded.fill(T::default());
         let skip = before.min(0).unsigned_abs().div_ceil(spread);
         let first = before.max(0).unsigned_abs() + skip * spread - before.min(0).unsigned_abs();
         let fits = |n: usize, end: usize| n.saturating_sub(skip).min(end.saturating_sub(first).div_ceil(spread));

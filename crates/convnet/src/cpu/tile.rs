@@ -42,19 +42,19 @@ impl TileShape {
     }
 }
 
-/// One block of sums for one tile.
-pub(super) struct Block {
+/// One block of sums for one tile; `T` is a float, or a pair of bf16.
+pub(super) struct Block<T = f32> {
     /// The first term of each row; rows behind the last valid one repeat it.
-    pub a: [*const f32; MAX_ROWS],
-    /// Floats between terms of a row.
+    pub a: [*const T; MAX_ROWS],
+    /// Elements between terms of a row.
     pub a_step: usize,
-    /// Floats between runs of a row.
+    /// Elements between runs of a row.
     pub a_run: usize,
     /// The first row of B.
-    pub b: *const f32,
-    /// Floats between rows of B.
+    pub b: *const T,
+    /// Elements between rows of B.
     pub b_step: usize,
-    /// Floats between runs of B.
+    /// Elements between runs of B.
     pub b_run: usize,
     /// Terms of a run.
     pub run_len: usize,

@@ -27,18 +27,25 @@ pub fn step(seed: u64, images: usize, classes: usize) -> Step {
 
 /// A device under test, and the type of its activations.
 pub trait Tested: Device {
-    /// What [`Cuda::precision`] says; devices that are no GPU compute in f32.
-    fn precision(&self) -> Precision {
-        Precision::F32
-    }
+    /// What [`Cpu::precision`] or [`Cuda::precision`] says.
+    fn precision(&self) -> Precision;
 }
 
-impl Tested for Cpu {}
+impl Tested for Cpu {
+    fn precision(&self) -> Precision {
+        Cpu::precision(self)
+    }
+}
 
 impl Tested for Cuda {
     fn precision(&self) -> Precision {
         Cuda::precision(self)
     }
+}
+
+/// The processor with products in bf16; where it has no instructions for them, as it is.
+pub fn bf16(threads: usize) -> Cpu {
+    Cpu::new(threads).unwrap().bf16().unwrap_or_else(|_| Cpu::new(threads).unwrap())
 }
 
 /// The first GPU, simulated unless `ALEXNET_TEST_GPU` is set.

@@ -1,0 +1,196 @@
+//! Fully connected layers: forward, input gradient, weight gradient, shared out as in [`crate::cpu::fc`].
+
+use bytemuck::cast_slice_mut;
+use rayon::prelude::*;
+
+use super::product::{Left, Panels, Sums, Terms, pack, panels_len};
+use super::{Bf16, Pair};
+use crate::cpu::conv_grad::sum_rows;
+use crate::cpu::floats::Floats;
+use crate::cpu::memory::Memory;
+use crate::cpu::pad::with_buffer;
+use crate::cpu::{Tools, activation};
+use crate::ops::{FcForward, FcInputGrad, FcShape, FcWeightGrad, SUM_BLOCK, Span, sum_blocks};
+
+/// Rows of weights that a task of the input gradient owns.
+const TASK_ROWS: usize = 96;
+
+/// Columns that a task of the forward pass owns at most.
+const TASK_COLUMNS: usize = 256;
+
+/// Rows of a gradient of weights that a task owns: few, so that they are written row by row.
+const GRADIENT_ROWS: usize = 24;
+
+pub(in crate::cpu) fn forward(
+    tools: &Tools,
+    bf16: Bf16,
+    memory: &Memory,
+    scratch: &mut Floats,
+    op: &FcForward,
+    images: usize,
+) {
+    let FcShape { inputs, outputs } = op.shape;
+    let tile = tools.kernel.shape(outputs);
+    let wide = (TASK_COLUMNS / tile.columns).max(1) * tile.columns;
+    let per_tower = outputs.div_ceil(wide);
+    let row_len = inputs.div_ceil(2);
+    let sources = op.towers[0].inputs.len();
+    let rows: Vec<usize> = (0..images).map(|image| image * row_len).collect();
+    let pairs_len = images * row_len;
+    scratch.grow(op.towers.len() * sources * pairs_len);
+    let pairs: &mut [Pair] = cast_slice_mut(scratch);
+    let spans: Vec<Span> = op.towers.iter().flat_map(|tower| tower.inputs.iter().copied()).collect();
+    tools.threads.install(|| {
+        spans.par_iter().zip(pairs.par_chunks_exact_mut(pairs_len)).for_each(|(&span, pairs)| {
+            // SAFETY: the operation passed its check; inputs are only read.
+            bf16.pair_neighbours(inputs, unsafe { memory.slice(span, images * inputs) }, pairs);
+        });
+    });
+    let pairs = &*pairs;
+    let work = |task: usize| {
+        let (index, first) = (task / per_tower, task % per_tower * wide);
+        let tower = &op.towers[index];
+        let columns = wide.min(outputs - first);
+        with_buffer(SUM_BLOCK * wide + images * columns, |buffer| {
+            let (panels, sums) = buffer.split_at_mut(SUM_BLOCK * wide);
+            for (source, &span) in tower.weights.iter().enumerate() {
+                // SAFETY: weights are only read.
+                let weight = unsafe { memory.slice(span, span.len) };
+                let left = Left { pairs: &pairs[(index * sources + source) * pairs_len..][..pairs_len], rows: &rows };
+                for block in sum_blocks(1, row_len) {
+                    let panels = &mut cast_slice_mut(panels)[..panels_len(tile, block.len, columns)];
+                    pack(tile, block.len, columns, panels, |row, column, target| {
+                        let rows = &weight[2 * (block.start + row) * outputs..];
+                        bf16.pair_rows(rows, outputs, first + column, target);
+                    });
+                    let terms = Terms { b_row: 0, ..Terms::side_by_side(block) };
+                    let right = Panels { pairs: panels, rows: block.len, columns };
+                    let add = source > 0 || block.start > 0;
+                    bf16.multiply(tile, &[terms], &left, right, Sums { floats: sums, stride: columns, add });
+                }
+            }
+            // SAFETY: the bias is only read; this task owns these columns of the output, which overlaps no operand.
+            let (bias, output) =
+                unsafe { (memory.slice(tower.bias, outputs), memory.pointer(tower.output, images * outputs)) };
+            for (image, row) in sums.chunks_exact_mut(columns).take(images).enumerate() {
+                row.iter_mut().zip(&bias[first..]).for_each(|(sum, bias)| *sum += bias);
+                activation::apply(op.activation, row);
+                // SAFETY: the columns are this task's, inside the output.
+                unsafe {
+                    let target = output.add(image * outputs + first);
+                    std::ptr::copy_nonoverlapping(row.as_ptr(), target, columns);
+                }
+            }
+        });
+    };
+    tools.threads.install(|| (0..op.towers.len() * per_tower).into_par_iter().with_max_len(1).for_each(work));
+}
+
+pub(in crate::cpu) fn input_grad(
+    tools: &Tools,
+    bf16: Bf16,
+    memory: &Memory,
+    scratch: &mut Floats,
+    op: &FcInputGrad,
+    images: usize,
+) {
+    let FcShape { inputs, outputs } = op.shape;
+    // Transposed: rows are weights as they lie in memory, columns are images.
+    let tile = tools.kernel.shape(images);
+    let terms: Vec<Terms> = sum_blocks(1, outputs.div_ceil(2)).map(Terms::side_by_side).collect();
+    let row_len = outputs.div_ceil(2);
+    let len = panels_len(tile, row_len, images);
+    for source in &op.sources {
+        let consumers = source.weights.len();
+        scratch.grow(len * consumers + images * row_len);
+        let (panels, rest) = cast_slice_mut(scratch).split_at_mut(len * consumers);
+        let pairs = &mut rest[..images * row_len];
+        for (&span, panels) in source.d_outputs.iter().zip(panels.chunks_exact_mut(len)) {
+            // SAFETY: the operation passed its check; gradients of outputs are only read.
+            bf16.pair_neighbours(outputs, unsafe { memory.slice(span, images * outputs) }, pairs);
+            pack(tile, row_len, images, panels, |row, first, target| {
+                let column = pairs[first * row_len + row..].iter().step_by(row_len);
+                target.iter_mut().zip(column).for_each(|(target, &pair)| *target = pair);
+            });
+        }
+        let panels = &*panels;
+        let work = |task: usize| {
+            let first = task * TASK_ROWS;
+            let rows = TASK_ROWS.min(inputs - first);
+            let offsets: Vec<usize> = (0..rows).map(|row| row * row_len).collect();
+            with_buffer(rows * (row_len + 2 * images), |buffer| {
+                let (weights, rest) = buffer.split_at_mut(rows * row_len);
+                let (total, partial) = rest.split_at_mut(rows * images);
+                for (consumer, &span) in source.weights.iter().enumerate() {
+                    let weights = cast_slice_mut(weights);
+                    // SAFETY: weights are only read.
+                    let weight = unsafe { memory.slice(span, span.len) };
+                    bf16.pair_neighbours(outputs, &weight[first * outputs..][..rows * outputs], weights);
+                    let left = Left { pairs: weights, rows: &offsets };
+                    let right = Panels { pairs: &panels[consumer * len..][..len], rows: row_len, columns: images };
+                    let floats = if consumer == 0 { &mut *total } else { &mut *partial };
+                    bf16.multiply(tile, &terms, &left, right, Sums { floats, stride: images, add: false });
+                    if consumer > 0 {
+                        total.iter_mut().zip(&*partial).for_each(|(sum, partial)| *sum += partial);
+                    }
+                }
+                // SAFETY: this task owns these columns of the gradient, which overlaps no other operand.
+                let d_input = unsafe { memory.pointer(source.d_input, images * inputs) };
+                for image in 0..images {
+                    for row in 0..rows {
+                        // SAFETY: the column is this task's, inside the gradient.
+                        unsafe { *d_input.add(image * inputs + first + row) = total[row * images + image] };
+                    }
+                }
+            });
+        };
+        tools.threads.install(|| (0..inputs.div_ceil(TASK_ROWS)).into_par_iter().with_max_len(1).for_each(work));
+    }
+}
+
+pub(in crate::cpu) fn weight_grad(
+    tools: &Tools,
+    bf16: Bf16,
+    memory: &Memory,
+    scratch: &mut Floats,
+    op: &FcWeightGrad,
+    images: usize,
+) {
+    let FcShape { inputs, outputs } = op.shape;
+    let tile = tools.kernel.shape(outputs);
+    let pairs = images.div_ceil(2);
+    let len = panels_len(tile, pairs, outputs);
+    scratch.grow(len);
+    for tower in &op.towers {
+        let panels: &mut [Pair] = &mut cast_slice_mut(scratch)[..len];
+        // SAFETY: the operation passed its check; the gradient of the output is only read.
+        let d_output = unsafe { memory.slice(tower.d_output, images * outputs) };
+        pack(tile, pairs, outputs, panels, |row, first, target| {
+            bf16.pair_rows(&d_output[2 * row * outputs..], outputs, first, target);
+        });
+        let right = Panels { pairs: panels, rows: pairs, columns: outputs };
+        for (&input, &d_weight) in tower.inputs.iter().zip(&tower.d_weights) {
+            // SAFETY: inputs are only read; the gradient overlaps no other operand.
+            let (input, d_weight) =
+                unsafe { (memory.slice(input, images * inputs), memory.slice_mut(d_weight, inputs * outputs)) };
+            let work = |(task, d_weight): (usize, &mut [f32])| {
+                let (first, rows) = (task * GRADIENT_ROWS, d_weight.len() / outputs);
+                with_buffer(pairs * rows, |buffer| {
+                    let left: &mut [Pair] = cast_slice_mut(buffer);
+                    for (row, target) in left.chunks_exact_mut(rows).enumerate() {
+                        bf16.pair_rows(&input[2 * row * inputs..], inputs, first, target);
+                    }
+                    let terms: Vec<Terms> = sum_blocks(1, pairs)
+                        .map(|block| Terms { a: block.start * rows, a_step: rows, ..Terms::side_by_side(block) })
+                        .collect();
+                    let left = Left { pairs: left, rows: &(0..rows).collect::<Vec<_>>() };
+                    bf16.multiply(tile, &terms, &left, right, Sums { floats: d_weight, stride: outputs, add: false });
+                });
+            };
+            let tasks = d_weight.par_chunks_mut(GRADIENT_ROWS * outputs);
+            tools.threads.install(|| tasks.enumerate().with_max_len(1).for_each(work));
+        }
+        // SAFETY: the gradient of the bias overlaps no other operand.
+        sum_rows(tools, d_output, unsafe { memory.slice_mut(tower.d_bias, outputs) });
+    }
+}
