@@ -4,12 +4,14 @@
 //! copies are started, and a device waits for them only before an operation that touches what is under way. What stands
 //! between (the gradients of weights, behind an exchange of gradients) is computed while copies run.
 
+use std::collections::VecDeque;
+
 use crate::Error;
 use crate::ops::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span,
-    Step, Update, for_each_operation,
+    MapNormBackward, MapNormForward, Op, Operation, Planned, PoolBackward, PoolForward, SoftmaxBackward,
+    SoftmaxForward, Span, Step, Update, for_each_operation,
 };
 
 /// A device that others of its kind can send to.
@@ -26,6 +28,12 @@ pub trait Shard: Device {
     /// # Errors
     /// Those of the device.
     fn settle(&mut self) -> Result<(), Error>;
+
+    /// Waits for the oldest list that the device was given and that nobody has waited for; whether there was one.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn wait_for_list(&mut self) -> Result<bool, Error>;
 }
 
 /// Devices that compute a network together.
@@ -35,6 +43,9 @@ pub struct Shards<D> {
     steps: Vec<Step>,
     images: usize,
     under_way: UnderWay,
+    /// Whom lists were given to that nobody has waited for, in order. A list needs earlier ones only, so the first that
+    /// fails or does not end is where it began.
+    given: VecDeque<usize>,
 }
 
 /// What copies under way read and write.
@@ -61,7 +72,7 @@ impl<D: Shard> Shards<D> {
     /// The devices, in the order of the shards.
     pub fn new(devices: Vec<D>) -> Shards<D> {
         let steps = vec![Step::default(); devices.len().saturating_sub(1)];
-        Shards { devices, steps, images: 0, under_way: UnderWay::default() }
+        Shards { devices, steps, images: 0, under_way: UnderWay::default(), given: VecDeque::new() }
     }
 
     fn device(&mut self, shard: usize) -> Result<&mut D, Error> {
@@ -146,11 +157,18 @@ macro_rules! device {
                 Ok(())
             }
 
-            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
-                let mut waiting: Vec<Vec<&Op>> = vec![Vec::new(); self.devices.len()];
+            fn wait(&mut self) -> Result<(), Error> {
+                while let Some(shard) = self.given.pop_front() {
+                    self.device(shard)?.wait_for_list()?;
+                }
+                Ok(())
+            }
+
+            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Planned>) -> Result<(), Error> {
+                let mut waiting: Vec<Vec<&Planned>> = vec![Vec::new(); self.devices.len()];
                 let mut part = list.part;
-                for op in operations {
-                    if let Op::Exchange(exchange) = op {
+                for planned in operations {
+                    if let Op::Exchange(exchange) = &planned.op {
                         for (shard, operations) in waiting.iter_mut().enumerate() {
                             self.run_part(shard, List { part, ..list }, operations)?;
                         }
@@ -158,7 +176,7 @@ macro_rules! device {
                         self.exchange(exchange)?;
                         continue;
                     }
-                    let operands = op.operands();
+                    let operands = planned.op.operands();
                     let (shard, devices) = (shard_of(&operands), self.devices.len());
                     let operations = waiting.get_mut(shard).ok_or(Error::NoShard { shard, devices })?;
                     if self.under_way.meets(&operands) {
@@ -166,7 +184,7 @@ macro_rules! device {
                         part += 1;
                         self.settle(shard)?;
                     }
-                    operations.push(op);
+                    operations.push(planned);
                 }
                 for (shard, operations) in waiting.iter_mut().enumerate() {
                     self.run_part(shard, List { part, ..list }, operations)?;
@@ -180,10 +198,11 @@ for_each_operation!(device);
 
 impl<D: Shard> Shards<D> {
     /// Runs what a device has to do before it waits, if anything.
-    fn run_part(&mut self, shard: usize, list: List, operations: &mut Vec<&Op>) -> Result<(), Error> {
+    fn run_part(&mut self, shard: usize, list: List, operations: &mut Vec<&Planned>) -> Result<(), Error> {
         if operations.is_empty() {
             return Ok(());
         }
+        self.given.push_back(shard);
         self.device(shard)?.run_list(list, &mut operations.drain(..))
     }
 }

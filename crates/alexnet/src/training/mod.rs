@@ -246,7 +246,7 @@ impl<'a, D: Device> Run<'a, D> {
         (step.seed, step.epoch) = (seed, epoch as u32);
         step.rates.clear();
         step.rates.extend_from_slice(rates);
-        let outcome = self.parts.network.train(step)?;
+        let outcome = self.parts.network.train(step).map_err(|error| self.broken(error))?;
         if !outcome.loss.is_finite() {
             return Err(self.not_finite("the loss is"));
         }
@@ -256,6 +256,17 @@ impl<'a, D: Device> Run<'a, D> {
             console::warn(self.stall.advice(&signals));
         }
         Ok(())
+    }
+
+    /// The error of a step that could not be made; says which, and how to go on.
+    fn broken(&self, error: convnet::Error) -> Error {
+        let Position { epoch, step, .. } = self.parts.state.position;
+        let folder = console::quoted(self.parts.folder.path());
+        let kept = match self.parts.folder.file(LAST).exists() {
+            true => format!("Go on from the last checkpoint with --resume {folder}"),
+            false => "There is no checkpoint yet".to_string(),
+        };
+        anyhow!("epoch {}, step {}: {error}\n{kept}", epoch + 1, step + 1)
     }
 
     /// The error of numbers that are not finite; says where they come from.

@@ -281,4 +281,9 @@ impl Shard for Cpu {
     fn settle(&mut self) -> Result<(), Error> {
         Ok(())
     }
+
+    /// What it was given is done.
+    fn wait_for_list(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
 }

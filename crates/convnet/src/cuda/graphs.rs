@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Cuda;
 use crate::Error;
 use crate::device::Graph;
-use crate::ops::{List, Op, Pass};
+use crate::ops::{List, Pass, Planned};
 
 /// What is prepared for each list and number of images.
 #[derive(Default)]
@@ -23,7 +23,11 @@ impl Graphs {
 }
 
 /// See [`crate::ops::Device::run_list`].
-pub(super) fn run_list(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+pub(super) fn run_list(
+    cuda: &mut Cuda,
+    list: List,
+    operations: &mut dyn Iterator<Item = &Planned>,
+) -> Result<(), Error> {
     run_or_replay(cuda, list, operations)?;
     // The next step's pixels may come while gradients are computed: only forward passes read pixels.
     if list.pass != Pass::Backward {
@@ -33,7 +37,7 @@ pub(super) fn run_list(cuda: &mut Cuda, list: List, operations: &mut dyn Iterato
     Ok(())
 }
 
-fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item = &Planned>) -> Result<(), Error> {
     let key = (list, cuda.step.images());
     let Some(known) = cuda.graphs.0.remove(&key) else {
         cuda.run_all(operations)?;
@@ -43,8 +47,8 @@ fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut dyn Iterator<Item
     let mut graph = match known {
         Some(graph) => {
             // A replay checks nothing itself: the step is new.
-            for op in operations {
-                op.check_step(&cuda.step)?;
+            for planned in operations {
+                planned.op.check_step(&cuda.step)?;
             }
             graph
         }

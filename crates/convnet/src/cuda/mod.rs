@@ -19,6 +19,7 @@ mod memory;
 mod operand;
 mod pool;
 mod product;
+mod progress;
 mod softmax;
 mod step;
 mod update;
@@ -33,14 +34,16 @@ use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span,
-    Step, Update,
+    MapNormBackward, MapNormForward, Op, Operation, Planned, PoolBackward, PoolForward, SoftmaxBackward,
+    SoftmaxForward, Span, Step, Update,
 };
+use crate::shards::Shard;
 pub use link::{Link, connect};
 
 use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
+use progress::{Layers, Progress};
 use step::StepMemory;
 
 pub use kernels_gpu::Precision;
@@ -102,6 +105,7 @@ pub struct Cuda {
     /// Keeps the functions alive.
     _module: Module,
     graphs: Graphs,
+    progress: Progress,
     stream: Arc<Stream>,
     context: Context,
 }
@@ -136,6 +140,7 @@ impl Cuda {
             functions,
             _module: module,
             graphs,
+            progress: Progress::default(),
             stream,
             context,
         })
@@ -176,10 +181,13 @@ impl Cuda {
     ///
     /// # Errors
     /// Those of the operations, and the driver's when its clock does not run.
-    pub fn time_lists(&mut self, repeats: usize, lists: &[(List, Vec<&Op>)]) -> Result<Duration, Error> {
+    pub fn time_lists(&mut self, repeats: usize, lists: &[(List, Vec<&Planned>)]) -> Result<Duration, Error> {
         let (start, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
-        let all =
-            |cuda: &mut Cuda| lists.iter().try_for_each(|(list, ops)| cuda.run_list(*list, &mut ops.iter().copied()));
+        let all = |cuda: &mut Cuda| {
+            lists
+                .iter()
+                .try_for_each(|(list, operations)| graphs::run_list(cuda, *list, &mut operations.iter().copied()))
+        };
         (0..2).try_for_each(|_| all(self))?;
         self.stream.record(&start)?;
         (0..repeats).try_for_each(|_| all(self))?;
@@ -199,9 +207,9 @@ impl Cuda {
     }
 
     /// Runs operations in order; updates that follow each other together.
-    fn run_all(&mut self, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+    fn run_all(&mut self, operations: &mut dyn Iterator<Item = &Planned>) -> Result<(), Error> {
         let mut updates = Vec::new();
-        for op in operations {
+        for Planned { op, .. } in operations {
             if let Op::Update(update) = op {
                 updates.push(update);
             } else {
@@ -247,6 +255,13 @@ impl Cuda {
     }
 }
 
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // With a deadline, before memory is freed, which would wait without one.
+        let _ = self.stream.synchronize();
+    }
+}
+
 /// What scratch memory is for.
 #[derive(Clone, Copy)]
 enum Scratch {
@@ -264,12 +279,14 @@ impl Device for Cuda {
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
-        self.stream.synchronize()?;
+        let stream = self.stream.synchronize().map_err(Error::from);
+        self.blamed(stream, None)?;
         self.memory.write(span, data)
     }
 
     fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
-        self.stream.synchronize()?;
+        let stream = self.stream.synchronize().map_err(Error::from);
+        self.blamed(stream, None)?;
         self.memory.read(span, data)
     }
 
@@ -278,7 +295,8 @@ impl Device for Cuda {
         if self.inputs.reserve(step)? {
             self.graphs.clear();
         }
-        self.inputs.upload(step, &self.stream)?;
+        let given = self.inputs.upload(step, &self.stream);
+        self.blamed(given, None)?;
         std::mem::swap(&mut self.step, step);
         Ok(())
     }
@@ -389,7 +407,15 @@ impl Device for Cuda {
         self.update_all(&[op])
     }
 
-    fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
-        graphs::run_list(self, list, operations)
+    fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Planned>) -> Result<(), Error> {
+        let mut layers = Layers::of(list);
+        let given = graphs::run_list(self, list, &mut operations.inspect(|planned| layers.note(planned)));
+        self.blamed(given, Some(&layers))?;
+        Ok(self.progress.give(layers, &self.stream, &self.context)?)
+    }
+
+    fn wait(&mut self) -> Result<(), Error> {
+        while self.wait_for_list()? {}
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Memory of the host that a card copies from and to while both go on.
 
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 
 use bytemuck::Pod;
 use cust::memory::LockedBuffer;
@@ -11,7 +12,7 @@ use super::{Context, DriverError, Event};
 /// Numbers in page-locked memory of the host.
 #[derive(Debug)]
 pub struct Pinned<T> {
-    bytes: LockedBuffer<u8>,
+    bytes: ManuallyDrop<LockedBuffer<u8>>,
     len: usize,
     /// Recorded after a copy.
     pub(super) copied: Event,
@@ -39,7 +40,7 @@ impl<T: Pod> Pinned<T> {
         let bytes = LockedBuffer::new(&0, bytes.max(1))
             .doing(|| format!("locking {bytes} bytes of the host's memory"))
             .map_err(|error| error.remedy_for(code::OUT_OF_MEMORY, || "see `ulimit -l` and `free`".to_string()))?;
-        Ok(Pinned { bytes, len, copied, marker: PhantomData })
+        Ok(Pinned { bytes: ManuallyDrop::new(bytes), len, copied, marker: PhantomData })
     }
 
     /// The numbers.
@@ -61,7 +62,10 @@ impl<T: Pod> Pinned<T> {
 impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
         // The driver frees on the card that is current; what fails here fails again at the next call.
-        let _ = self.copied.context.bind();
+        if self.copied.context.bind().is_ok() {
+            // SAFETY: the last use.
+            unsafe { ManuallyDrop::drop(&mut self.bytes) };
+        }
     }
 }
 

@@ -35,6 +35,15 @@ impl List {
     }
 }
 
+/// An operation and the layer it belongs to.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The layer's name.
+    pub layer: String,
+    /// The operation.
+    pub op: Op,
+}
+
 macro_rules! operations {
     ($($(#[$doc:meta])* $op:ident => $method:ident),* $(,)?) => {
         /// One operation of a plan.
@@ -140,10 +149,19 @@ macro_rules! operations {
             ///
             /// # Errors
             /// Those of the operations.
-            fn run_list(&mut self, _list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
-                for op in operations {
-                    self.run(op)?;
+            fn run_list(&mut self, _list: List, operations: &mut dyn Iterator<Item = &Planned>) -> Result<(), Error> {
+                for planned in operations {
+                    self.run(&planned.op)?;
                 }
+                Ok(())
+            }
+
+            /// Waits until the lists that it was given are done. Other calls that need that wait, too; this one can tell
+            /// where a device failed.
+            ///
+            /// # Errors
+            /// Those of the device.
+            fn wait(&mut self) -> Result<(), Error> {
                 Ok(())
             }
         }
@@ -179,8 +197,12 @@ macro_rules! operations {
                 (**self).exchange(op)
             }
 
-            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Op>) -> Result<(), Error> {
+            fn run_list(&mut self, list: List, operations: &mut dyn Iterator<Item = &Planned>) -> Result<(), Error> {
                 (**self).run_list(list, operations)
+            }
+
+            fn wait(&mut self) -> Result<(), Error> {
+                (**self).wait()
             }
         }
     };
