@@ -148,6 +148,11 @@ macro_rules! device {
                 op.check_shapes(self.images)?;
                 for transfer in &op.transfers {
                     let (from, to) = (transfer.from, transfer.to);
+                    // Earlier copies may still read where this one writes: memory is used again.
+                    if self.under_way.meets(&[(Access::Read, from), (Access::Write, to)]) {
+                        self.settle(from.shard)?;
+                        self.settle(to.shard)?;
+                    }
                     let devices = self.devices.len();
                     let pair = self.devices.get_disjoint_mut([from.shard, to.shard]);
                     let [sender, receiver] = pair.map_err(|_| Error::NoShard { shard: from.shard.max(to.shard), devices })?;

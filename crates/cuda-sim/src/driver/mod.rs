@@ -103,6 +103,18 @@ pub fn start(options: Options) {
     *lock() = Some(Driver::new(options));
 }
 
+/// Lets the machine go on with the schedule, seed, checks and faults of other options, and count anew. What is on it
+/// stays.
+pub fn behave(options: Options) {
+    if let Some(driver) = lock().as_mut() {
+        let Options { schedule, seed, checks, faults, .. } = options;
+        driver.options = Options { schedule, seed, checks, faults, ..driver.options };
+        driver.queue.reseed(schedule, seed);
+        driver.counts = Counts::default();
+        driver.report = None;
+    }
+}
+
 /// Takes what was reported last: kernel, PTX line, block, thread and address of a finding, or what a call refused.
 pub fn last_report() -> Option<String> {
     lock().as_mut()?.report.take()

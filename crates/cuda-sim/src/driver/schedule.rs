@@ -38,6 +38,11 @@ impl Queue {
         Queue { schedule, random: Random(seed), next: 1, pending: BTreeMap::new(), silent: BTreeSet::new() }
     }
 
+    /// Goes on in other orders.
+    pub(super) fn reseed(&mut self, schedule: Schedule, seed: u64) {
+        (self.schedule, self.random) = (schedule, Random(seed));
+    }
+
     pub(super) fn push(&mut self, operation: Operation) -> Id {
         self.next += 1;
         self.pending.insert(self.next, operation);
