@@ -1,4 +1,5 @@
-//! What is said about devices that cannot share a network.
+//! What is said about devices that cannot share a network, and about those that fail.
+#![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
 mod common;
 
