@@ -92,8 +92,8 @@ fn lists(batch: usize, repeats: usize, network: &mut Network<Cuda>) -> Result<()
     let plan = network.training_plan().context("the network trains")?.clone();
     let backward = plan.backward.iter().chain(&plan.update);
     let lists = [
-        (List::whole(Pass::Forward), plan.forward.iter().map(|planned| &planned.op).collect()),
-        (List::whole(Pass::Backward), backward.map(|planned| &planned.op).collect()),
+        (List::whole(Pass::Forward), plan.forward.iter().collect()),
+        (List::whole(Pass::Backward), backward.collect()),
     ];
     let seconds = network.device().time_lists(repeats, &lists)?.as_secs_f64();
     println!(

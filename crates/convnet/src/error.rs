@@ -120,6 +120,16 @@ pub enum Error {
     /// A driver call failed.
     #[error(transparent)]
     Driver(#[from] crate::device::DriverError),
+    /// A card failed, or does not answer, while a network ran.
+    #[error("device {device} at {layers}, or behind it: {error}")]
+    Card {
+        /// The number of the device.
+        device: u32,
+        /// The oldest operations that are not known to be done: `layers conv3 to pool5, forward`.
+        layers: String,
+        /// What the driver said.
+        error: crate::device::DriverError,
+    },
     /// What arrives at a card is not what was sent.
     #[error(
         "the link from device {from} to device {to} corrupts what it carries: {wrong} of {words} words arrived differently; try --no-peer, which goes through the host (on some machines the IOMMU has to be off), or one device"

@@ -184,11 +184,11 @@ impl<D: Device> Network<D> {
         let images = check(plan, step)?;
         self.device.begin(step)?;
         self.images = images;
-        self.device.run_list(List::whole(Pass::Forward), &mut plan.forward.iter().map(|planned| &planned.op))?;
+        self.device.run_list(List::whole(Pass::Forward), &mut plan.forward.iter())?;
+        self.device.wait()?;
         let outcome = self.results.read(&self.device, plan, images)?;
         if outcome.loss.is_finite() {
-            let backward = plan.backward.iter().chain(&plan.update);
-            self.device.run_list(List::whole(Pass::Backward), &mut backward.map(|planned| &planned.op))?;
+            self.device.run_list(List::whole(Pass::Backward), &mut plan.backward.iter().chain(&plan.update))?;
         }
         Ok(outcome)
     }
@@ -201,8 +201,8 @@ impl<D: Device> Network<D> {
         let images = check(&self.inference, step)?;
         self.device.begin(step)?;
         self.images = images;
-        self.device
-            .run_list(List::whole(Pass::Inference), &mut self.inference.forward.iter().map(|planned| &planned.op))?;
+        self.device.run_list(List::whole(Pass::Inference), &mut self.inference.forward.iter())?;
+        self.device.wait()?;
         self.results.read(&self.device, &self.inference, images)
     }
 

@@ -4,11 +4,13 @@
 //! copies are started, and a device waits for them only before an operation that touches what is under way. What stands
 //! between (the gradients of weights, behind an exchange of gradients) is computed while copies run.
 
+use std::collections::VecDeque;
+
 use crate::Error;
 use crate::ops::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
+    MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward,
     SoftmaxForward, Span, Step, Update, for_each_operation,
 };
 
@@ -26,6 +28,12 @@ pub trait Shard: Device {
     /// # Errors
     /// Those of the device.
     fn settle(&mut self) -> Result<(), Error>;
+
+    /// Waits for the oldest list that the device was given and that nobody has waited for; whether there was one.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn wait_for_list(&mut self) -> Result<bool, Error>;
 }
 
 /// Devices that compute a network together.
@@ -35,6 +43,9 @@ pub struct Shards<D> {
     steps: Vec<Step>,
     images: usize,
     under_way: UnderWay,
+    /// Whom lists were given to that nobody has waited for, in order. A list needs earlier ones only, so the first that
+    /// fails or does not end is where it began.
+    given: VecDeque<usize>,
 }
 
 /// What copies under way read and write.
@@ -61,7 +72,7 @@ impl<D: Shard> Shards<D> {
     /// The devices, in the order of the shards.
     pub fn new(devices: Vec<D>) -> Shards<D> {
         let steps = vec![Step::default(); devices.len().saturating_sub(1)];
-        Shards { devices, steps, images: 0, under_way: UnderWay::default() }
+        Shards { devices, steps, images: 0, under_way: UnderWay::default(), given: VecDeque::new() }
     }
 
     fn device(&mut self, shard: usize) -> Result<&mut D, Error> {
@@ -137,6 +148,11 @@ macro_rules! device {
                 op.check_shapes(self.images)?;
                 for transfer in &op.transfers {
                     let (from, to) = (transfer.from, transfer.to);
+                    // Earlier copies may still read where this one writes: memory is used again.
+                    if self.under_way.meets(&[(Access::Read, from), (Access::Write, to)]) {
+                        self.settle(from.shard)?;
+                        self.settle(to.shard)?;
+                    }
                     let devices = self.devices.len();
                     let pair = self.devices.get_disjoint_mut([from.shard, to.shard]);
                     let [sender, receiver] = pair.map_err(|_| Error::NoShard { shard: from.shard.max(to.shard), devices })?;
@@ -146,11 +162,18 @@ macro_rules! device {
                 Ok(())
             }
 
+            fn wait(&mut self) -> Result<(), Error> {
+                while let Some(shard) = self.given.pop_front() {
+                    self.device(shard)?.wait_for_list()?;
+                }
+                Ok(())
+            }
+
             fn run_list(&mut self, list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
-                let mut waiting: Vec<Vec<&Op>> = vec![Vec::new(); self.devices.len()];
+                let mut waiting: Vec<Vec<&Planned>> = vec![Vec::new(); self.devices.len()];
                 let mut part = list.part;
-                for op in operations {
-                    if let Op::Exchange(exchange) = op {
+                for planned in operations {
+                    if let Op::Exchange(exchange) = &planned.op {
                         for (shard, operations) in waiting.iter_mut().enumerate() {
                             self.run_part(shard, List { part, ..list }, operations)?;
                         }
@@ -158,7 +181,7 @@ macro_rules! device {
                         self.exchange(exchange)?;
                         continue;
                     }
-                    let operands = op.operands();
+                    let operands = planned.op.operands();
                     let (shard, devices) = (shard_of(&operands), self.devices.len());
                     let operations = waiting.get_mut(shard).ok_or(Error::NoShard { shard, devices })?;
                     if self.under_way.meets(&operands) {
@@ -166,7 +189,7 @@ macro_rules! device {
                         part += 1;
                         self.settle(shard)?;
                     }
-                    operations.push(op);
+                    operations.push(planned);
                 }
                 for (shard, operations) in waiting.iter_mut().enumerate() {
                     self.run_part(shard, List { part, ..list }, operations)?;
@@ -180,10 +203,11 @@ for_each_operation!(device);
 
 impl<D: Shard> Shards<D> {
     /// Runs what a device has to do before it waits, if anything.
-    fn run_part(&mut self, shard: usize, list: List, operations: &mut Vec<&Op>) -> Result<(), Error> {
+    fn run_part(&mut self, shard: usize, list: List, operations: &mut Vec<&Planned>) -> Result<(), Error> {
         if operations.is_empty() {
             return Ok(());
         }
+        self.given.push_back(shard);
         self.device(shard)?.run_list(list, &mut operations.drain(..))
     }
 }

@@ -3,6 +3,7 @@
 //! What a run computes is a function of its [`State`], the parameters and velocities on the device, and the data.
 //! So a run that goes on from a checkpoint gives the same bits as one that never stopped, wherever it was in an epoch.
 
+mod failure;
 mod meter;
 mod report;
 mod schedule;
@@ -28,6 +29,7 @@ use crate::interrupt::Interrupt;
 use crate::pictures;
 use crate::run_folder::{LAST, RunFolder};
 use crate::skips::Skips;
+pub use failure::Diverged;
 use meter::Meter;
 use stall::StallWatch;
 
@@ -67,11 +69,6 @@ pub enum Ending {
     /// Somebody asked to stop.
     Interrupt,
 }
-
-/// The error of a run whose numbers are not finite.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Diverged(String);
 
 /// What a run is made of.
 pub struct Parts<'a, D> {
@@ -246,7 +243,7 @@ impl<'a, D: Device> Run<'a, D> {
         (step.seed, step.epoch) = (seed, epoch as u32);
         step.rates.clear();
         step.rates.extend_from_slice(rates);
-        let outcome = self.parts.network.train(step)?;
+        let outcome = self.parts.network.train(step).map_err(|error| self.broken(error))?;
         if !outcome.loss.is_finite() {
             return Err(self.not_finite("the loss is"));
         }
@@ -256,25 +253,6 @@ impl<'a, D: Device> Run<'a, D> {
             console::warn(self.stall.advice(&signals));
         }
         Ok(())
-    }
-
-    /// The error of numbers that are not finite; says where they come from.
-    fn not_finite(&mut self, what: &str) -> Error {
-        let place = match self.parts.network.find_not_finite() {
-            Ok(Some(place)) => format!("; the first number that is not finite is in {place}"),
-            _ => String::new(),
-        };
-        let Position { epoch, step, .. } = self.parts.state.position;
-        let rate = self.rates(epoch).weights / 4.0;
-        let last = self.parts.folder.file(LAST);
-        let kept = match last.exists() {
-            true => format!("; {} is from before that", last.display()),
-            false => String::new(),
-        };
-        let (epoch, step) = (epoch + 1, step + 1);
-        Error::new(Diverged(format!(
-            "{what} not finite in epoch {epoch}, step {step}{place}. Train again with a lower rate, for example --lr {rate}{kept}"
-        )))
     }
 
     /// Measures the validation images; none when somebody asked to stop.

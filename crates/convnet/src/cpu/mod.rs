@@ -179,8 +179,8 @@ impl Device for Cpu {
     fn run_list(&mut self, _list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
         let threads = Arc::clone(&self.tools.threads);
         threads.install(|| {
-            for op in operations {
-                self.run(op)?;
+            for planned in operations {
+                self.run(&planned.op)?;
             }
             Ok(())
         })
@@ -333,5 +333,10 @@ impl Shard for Cpu {
 
     fn settle(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// What it was given is done.
+    fn wait_for_list(&mut self) -> Result<bool, Error> {
+        Ok(false)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Cuda;
 use crate::Error;
-use crate::device::{Context, Event, Stream};
+use crate::device::{Context, Event, Part, Stream};
 use crate::ops::{Exchange, Operation, Span};
 use crate::shards::Shard;
 
@@ -43,29 +43,42 @@ impl Drop for Exchanges {
     }
 }
 
-impl Shard for Cuda {
-    fn send(&mut self, from: Span, receiver: &mut Cuda, to: Span, len: usize) -> Result<(), Error> {
-        let from = self.memory.part(Exchange::NAME, from, len)?;
-        let to = receiver.memory.part(Exchange::NAME, to, len)?;
-        let own = &mut receiver.exchanges;
-        for (stream, given) in [(&self.stream, &self.exchanges.given), (&receiver.stream, &own.given)] {
-            stream.record(given)?;
-            own.copies.wait(given)?;
-        }
+impl Cuda {
+    /// Starts a copy from another card, behind the event there and what this card was given.
+    fn receive(&mut self, given: &Event, from: Part<'_>, to: Span) -> Result<Arc<Event>, Error> {
+        let own = &mut self.exchanges;
+        own.copies.wait(given)?;
+        self.stream.record(&own.given)?;
+        own.copies.wait(&own.given)?;
+        let precision = self.memory.precision_of(to.region).bytes();
+        let to = self.memory.part(Exchange::NAME, to, from.len() / precision)?;
         // SAFETY: the sender keeps its memory until it has waited for the copy: its stream does when it is settled,
         // before memory moves, and until then the copy is among those that its end waits for.
         unsafe { own.copies.copy_peer(from, to) }?;
         own.copies.record(&own.arrived)?;
-        for under_way in [&mut self.exchanges.under_way, &mut own.under_way] {
-            under_way.push(Arc::clone(&own.arrived));
-        }
+        own.under_way.push(Arc::clone(&own.arrived));
+        Ok(Arc::clone(&own.arrived))
+    }
+}
+
+impl Shard for Cuda {
+    fn send(&mut self, from: Span, receiver: &mut Cuda, to: Span, len: usize) -> Result<(), Error> {
+        let from = self.memory.part(Exchange::NAME, from, len)?;
+        let given = self.stream.record(&self.exchanges.given).map_err(Error::from);
+        self.blamed(given, None)?;
+        let copy = receiver.receive(&self.exchanges.given, from, to);
+        self.exchanges.under_way.push(receiver.blamed(copy, None)?);
         Ok(())
     }
 
     fn settle(&mut self) -> Result<(), Error> {
-        for copy in self.exchanges.under_way.drain(..) {
-            self.stream.wait(&copy)?;
-        }
-        Ok(())
+        let copies = std::mem::take(&mut self.exchanges.under_way);
+        let waited = copies.iter().try_for_each(|copy| self.stream.wait(copy)).map_err(Error::from);
+        self.blamed(waited, None)
+    }
+
+    fn wait_for_list(&mut self) -> Result<bool, Error> {
+        let waited = self.progress.wait().map_err(Error::from);
+        self.blamed(waited, None)
     }
 }

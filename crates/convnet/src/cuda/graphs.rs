@@ -55,8 +55,8 @@ fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut Operations<'_, '_
     let mut recorded = match known {
         Some(recorded) => {
             // A replay checks nothing itself: the step is new.
-            for op in operations {
-                op.check_step(&cuda.step)?;
+            for planned in operations {
+                planned.op.check_step(&cuda.step)?;
             }
             recorded
         }

@@ -19,29 +19,32 @@ mod memory;
 mod operand;
 mod pool;
 mod product;
+mod progress;
 mod softmax;
 mod step;
+mod time;
 mod update;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::Error;
-use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
+use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
 use crate::ops::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
+    MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward,
     SoftmaxForward, Span, Step, Update,
 };
+use crate::shards::Shard;
 pub use link::{Link, connect};
 
 use blocks::Turned;
 use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
+use progress::{Layers, Progress};
 use step::StepMemory;
 
 pub use kernels_gpu::Precision;
@@ -105,6 +108,7 @@ pub struct Cuda {
     /// Keeps the functions alive.
     _module: Module,
     graphs: Graphs,
+    progress: Progress,
     stream: Arc<Stream>,
     context: Context,
 }
@@ -140,6 +144,7 @@ impl Cuda {
             functions,
             _module: module,
             graphs,
+            progress: Progress::default(),
             stream,
             context,
         })
@@ -156,40 +161,6 @@ impl Cuda {
     /// The type of activations, their gradients, and of the weights that products read.
     pub fn precision(&self) -> Precision {
         self.memory.precision()
-    }
-
-    /// How long an operation takes on the card: the mean of `repeats` runs, one behind the other, after one that is not
-    /// counted.
-    ///
-    /// # Errors
-    /// Those of the operation, and the driver's when its clock does not run.
-    pub fn time(&mut self, repeats: usize, op: &Op) -> Result<Duration, Error> {
-        let (start, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
-        self.run(op)?;
-        self.stream.record(&start)?;
-        for _ in 0..repeats {
-            self.run(op)?;
-        }
-        self.stream.record(&end)?;
-        end.synchronize()?;
-        Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
-    }
-
-    /// How long lists of operations take on the card, one behind the other, with the step that has begun: the mean of
-    /// `repeats` runs. Two runs before them are not counted, in which graphs are recorded where there are none yet.
-    ///
-    /// # Errors
-    /// Those of the operations, and the driver's when its clock does not run.
-    pub fn time_lists(&mut self, repeats: usize, lists: &[(List, Vec<&Op>)]) -> Result<Duration, Error> {
-        let (start, end) = (Event::timed(&self.context)?, Event::timed(&self.context)?);
-        let all =
-            |cuda: &mut Cuda| lists.iter().try_for_each(|(list, ops)| cuda.run_list(*list, &mut ops.iter().copied()));
-        (0..2).try_for_each(|_| all(self))?;
-        self.stream.record(&start)?;
-        (0..repeats).try_for_each(|_| all(self))?;
-        self.stream.record(&end)?;
-        end.synchronize()?;
-        Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
     }
 
     /// Checks an operation, which will run, against memory and step, and gives the number of images.
@@ -209,7 +180,7 @@ impl Cuda {
     /// Runs operations in order; updates that follow each other together.
     fn run_all(&mut self, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
         let mut updates = Vec::new();
-        for op in operations {
+        for Planned { op, .. } in operations {
             if let Op::Update(update) = op {
                 updates.push(update);
             } else {
@@ -261,6 +232,13 @@ impl Cuda {
     }
 }
 
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // With a deadline, before memory is freed, which would wait without one.
+        let _ = self.stream.synchronize();
+    }
+}
+
 /// What scratch memory is for.
 #[derive(Clone, Copy)]
 enum Scratch {
@@ -278,13 +256,15 @@ impl Device for Cuda {
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
-        self.stream.synchronize()?;
+        let stream = self.stream.synchronize().map_err(Error::from);
+        self.blamed(stream, None)?;
         self.forget_blocks(&span);
         self.memory.write(span, data)
     }
 
     fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
-        self.stream.synchronize()?;
+        let stream = self.stream.synchronize().map_err(Error::from);
+        self.blamed(stream, None)?;
         self.memory.read(span, data)
     }
 
@@ -293,7 +273,8 @@ impl Device for Cuda {
         if self.inputs.reserve(step)? {
             self.graphs.clear();
         }
-        self.inputs.upload(step, &self.stream)?;
+        let given = self.inputs.upload(step, &self.stream);
+        self.blamed(given, None)?;
         std::mem::swap(&mut self.step, step);
         Ok(())
     }
@@ -405,6 +386,14 @@ impl Device for Cuda {
     }
 
     fn run_list(&mut self, list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
-        graphs::run_list(self, list, operations)
+        let mut layers = Layers::of(list);
+        let given = graphs::run_list(self, list, &mut operations.inspect(|planned| layers.note(planned)));
+        self.blamed(given, Some(&layers))?;
+        Ok(self.progress.give(layers, &self.stream, &self.context)?)
+    }
+
+    fn wait(&mut self) -> Result<(), Error> {
+        while self.wait_for_list()? {}
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Memory of a card.
 
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 
 use bytemuck::Pod;
@@ -10,10 +11,11 @@ use super::{Context, DriverError};
 
 /// Bytes in a card's memory.
 ///
-/// Dropping it waits for the card, so that no work that uses it is under way.
+/// Dropping it waits for the card, so that no work that uses it is under way. If the driver fails then, the memory is
+/// never freed: the card might still use it.
 #[derive(Debug)]
 pub struct Buffer {
-    inner: DeviceBuffer<u8>,
+    inner: ManuallyDrop<DeviceBuffer<u8>>,
     len: usize,
     context: Context,
 }
@@ -44,7 +46,7 @@ impl Buffer {
             })?;
         // The zeros are written in the default stream, which other streams do not wait for.
         context.synchronize()?;
-        Ok(Buffer { inner, len: bytes, context: context.clone() })
+        Ok(Buffer { inner: ManuallyDrop::new(inner), len: bytes, context: context.clone() })
     }
 
     /// Bytes.
@@ -121,7 +123,10 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         // What fails here fails again at the next call, which reports it.
-        let _ = self.context.synchronize();
+        if self.context.synchronize().is_ok() {
+            // SAFETY: the last use.
+            unsafe { ManuallyDrop::drop(&mut self.inner) };
+        }
     }
 }
 

@@ -1,21 +1,35 @@
 //! A card.
 
 use std::ffi::c_int;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use cust::context::{ContextHandle, CurrentContext};
 use cust::device::{Device, DeviceAttribute};
 use cust::sys::{CUcontext, CUdevice};
 
-use super::DriverError;
 use super::error::{Doing, code};
+use super::{DriverError, wait};
 
 /// The primary context of a card. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Context {
-    inner: Arc<cust::context::Context>,
+    inner: Arc<Primary>,
     device: Device,
     ordinal: u32,
+}
+
+#[derive(Debug)]
+struct Primary(ManuallyDrop<cust::context::Context>);
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        // It would wait for a card that does not answer.
+        if wait::refused().is_ok() {
+            // SAFETY: the last use.
+            unsafe { ManuallyDrop::drop(&mut self.0) };
+        }
+    }
 }
 
 /// A card's memory, in bytes.
@@ -59,7 +73,7 @@ impl Context {
         cust::init(cust::CudaFlags::empty())
             .and_then(|()| Device::get_device(ordinal))
             .and_then(|device| Ok((device, cust::context::Context::new(device)?)))
-            .map(|(device, inner)| Context { inner: Arc::new(inner), device, ordinal })
+            .map(|(device, inner)| Context { inner: Arc::new(Primary(ManuallyDrop::new(inner))), device, ordinal })
             .doing(|| format!("opening device {ordinal}"))
             .map_err(|error| {
                 error.remedy_for(code::INVALID_DEVICE, || match Context::count() {
@@ -105,7 +119,8 @@ impl Context {
             .doing(|| format!("asking for the memory of device {}", self.ordinal))
     }
 
-    /// Waits until everything that was given to the card is done, in all streams. Not while a stream is captured.
+    /// Waits until everything that was given to the card is done, in all streams. Not while a stream is captured. Without
+    /// a deadline: streams have one.
     ///
     /// # Errors
     /// Those of the driver, also of earlier work.
@@ -114,13 +129,14 @@ impl Context {
         CurrentContext::synchronize().doing(|| format!("waiting for device {}", self.ordinal))
     }
 
-    /// Makes it current on this thread.
+    /// Makes it current on this thread. Refused when a card did not answer.
     pub(super) fn bind(&self) -> Result<(), DriverError> {
-        CurrentContext::set_current(&*self.inner).doing(|| format!("binding device {}", self.ordinal))
+        wait::refused()?;
+        CurrentContext::set_current(&*self.inner.0).doing(|| format!("binding device {}", self.ordinal))
     }
 
     pub(super) fn raw(&self) -> CUcontext {
-        self.inner.get_inner()
+        self.inner.0.get_inner()
     }
 
     pub(super) fn raw_device(&self) -> CUdevice {

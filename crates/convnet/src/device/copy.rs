@@ -93,8 +93,7 @@ impl Stream {
         match self.record(&host.copied) {
             Ok(()) => Ok(Pending::new(host)),
             Err(error) => {
-                // Nobody can tell when the copy is done.
-                std::mem::forget(host);
+                host.lose();
                 Err(error)
             }
         }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use cust::sys::{
     CUevent, CUevent_flags, CUresult, cuEventCreate, cuEventDestroy_v2, cuEventElapsedTime, cuEventQuery,
-    cuEventRecord, cuEventSynchronize, cuStreamWaitEvent,
+    cuEventRecord, cuStreamWaitEvent,
 };
 
 use super::error::Doing;
-use super::{Context, DriverError, Stream};
+use super::{Context, DriverError, Stream, wait};
 
 /// A point in a stream, for other streams and for the host to wait for. It may be recorded again and again; before it
 /// is recorded for the first time, nothing waits for it.
@@ -54,11 +54,9 @@ impl Event {
     /// Waits until the work before the event is done.
     ///
     /// # Errors
-    /// Those of the driver, also of earlier work.
+    /// Those of the driver, also of earlier work, and that the card does not answer.
     pub fn synchronize(&self) -> Result<(), DriverError> {
-        self.context.bind()?;
-        // SAFETY: the event lives.
-        unsafe { cuEventSynchronize(self.inner) }.doing(|| self.doing("waiting for"))
+        wait::wait(&self.context, "cuEventQuery", || self.is_done())
     }
 
     /// Whether the work before the event is done.
@@ -70,7 +68,7 @@ impl Event {
         // SAFETY: the event lives.
         match unsafe { cuEventQuery(self.inner) } {
             CUresult::CUDA_ERROR_NOT_READY => Ok(false),
-            other => other.doing(|| self.doing("asking for")).map(|()| true),
+            other => other.doing(|| self.doing("waiting for")).map(|()| true),
         }
     }
 

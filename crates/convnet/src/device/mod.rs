@@ -8,6 +8,11 @@
 //! # Context binding
 //! The driver acts on the context that is current on the calling thread. Every method binds its own first.
 //!
+//! # Waiting
+//! Streams and events are asked until they are done, with a deadline; see `wait`. Calls of the driver that block come
+//! behind such a wait: [`Buffer`]'s own copies, and what frees. When a card did not answer, every later call on any card
+//! is refused, and what it holds is not freed: the program can only end.
+//!
 //! # What is safe
 //! The host's memory cannot be misused: an asynchronous copy owns its side until it is done ([`Pending`]). A launch is
 //! unsafe, because kernels take addresses, and so is what may outlive a buffer of another card or of a graph. The order
@@ -25,6 +30,7 @@ mod module;
 mod peer;
 mod pinned;
 mod stream;
+mod wait;
 
 use cuda_driver as _;
 

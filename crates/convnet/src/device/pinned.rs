@@ -1,6 +1,7 @@
 //! Memory of the host that a card copies from and to while both go on.
 
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 
 use bytemuck::Pod;
 use cust::memory::LockedBuffer;
@@ -11,10 +12,12 @@ use super::{Context, DriverError, Event};
 /// Numbers in page-locked memory of the host.
 #[derive(Debug)]
 pub struct Pinned<T> {
-    bytes: LockedBuffer<u8>,
+    bytes: ManuallyDrop<LockedBuffer<u8>>,
     len: usize,
     /// Recorded after a copy.
     pub(super) copied: Event,
+    /// Whether the card may use it for ever.
+    is_lost: bool,
     marker: PhantomData<T>,
 }
 
@@ -39,7 +42,7 @@ impl<T: Pod> Pinned<T> {
         let bytes = LockedBuffer::new(&0, bytes.max(1))
             .doing(|| format!("locking {bytes} bytes of the host's memory"))
             .map_err(|error| error.remedy_for(code::OUT_OF_MEMORY, || "see `ulimit -l` and `free`".to_string()))?;
-        Ok(Pinned { bytes, len, copied, marker: PhantomData })
+        Ok(Pinned { bytes: ManuallyDrop::new(bytes), len, copied, is_lost: false, marker: PhantomData })
     }
 
     /// The numbers.
@@ -52,6 +55,11 @@ impl<T: Pod> Pinned<T> {
         bytemuck::cast_slice_mut(&mut self.bytes[..self.len * size_of::<T>()])
     }
 
+    /// Never frees the memory: nobody can tell when the card is done with it.
+    pub(super) fn lose(mut self) {
+        self.is_lost = true;
+    }
+
     /// Address of the first number, on the host.
     pub(super) fn as_mut_ptr(&mut self) -> *mut T {
         self.as_mut_slice().as_mut_ptr()
@@ -61,7 +69,10 @@ impl<T: Pod> Pinned<T> {
 impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
         // The driver frees on the card that is current; what fails here fails again at the next call.
-        let _ = self.copied.context.bind();
+        if !self.is_lost && self.copied.context.bind().is_ok() {
+            // SAFETY: the last use.
+            unsafe { ManuallyDrop::drop(&mut self.bytes) };
+        }
     }
 }
 
@@ -79,7 +90,7 @@ impl<T: Pod> Pending<T> {
         match host.copied.synchronize() {
             Ok(()) => Ok(host),
             Err(error) => {
-                std::mem::forget(host);
+                host.lose();
                 Err(error)
             }
         }
@@ -99,7 +110,7 @@ impl<T: Pod> Drop for Pending<T> {
         if let Some(host) = self.host.take()
             && host.copied.synchronize().is_err()
         {
-            std::mem::forget(host);
+            host.lose();
         }
     }
 }

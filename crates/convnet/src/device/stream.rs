@@ -1,9 +1,10 @@
 //! Work in order.
 
 use cust::stream::StreamFlags;
+use cust::sys::{CUresult, cuStreamQuery};
 
 use super::error::Doing;
-use super::{Context, DriverError};
+use super::{Context, DriverError, wait};
 
 /// A queue of work on a card.
 #[derive(Debug)]
@@ -27,10 +28,22 @@ impl Stream {
     /// Waits until everything in the stream is done.
     ///
     /// # Errors
-    /// Those of the driver, also of earlier work.
+    /// Those of the driver, also of earlier work, and that the card does not answer.
     pub fn synchronize(&self) -> Result<(), DriverError> {
+        wait::wait(&self.context, "cuStreamQuery", || self.is_done())
+    }
+
+    /// Whether everything in the stream is done.
+    ///
+    /// # Errors
+    /// Those of the driver, also of earlier work.
+    pub fn is_done(&self) -> Result<bool, DriverError> {
         self.context.bind()?;
-        self.inner.synchronize().doing(|| format!("waiting for device {}", self.context.ordinal()))
+        // SAFETY: the stream lives.
+        match unsafe { cuStreamQuery(self.inner.as_inner()) } {
+            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            other => other.doing(|| format!("waiting for device {}", self.context.ordinal())).map(|()| true),
+        }
     }
 }
 

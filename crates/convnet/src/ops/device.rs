@@ -35,8 +35,17 @@ impl List {
     }
 }
 
+/// An operation and the layer it belongs to.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The layer's name.
+    pub layer: String,
+    /// The operation.
+    pub op: Op,
+}
+
 /// The operations of a list, in order.
-pub type Operations<'list, 'op> = dyn Iterator<Item = &'op Op> + Send + 'list;
+pub type Operations<'list, 'op> = dyn Iterator<Item = &'op Planned> + Send + 'list;
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $op:ident => $method:ident),* $(,)?) => {
@@ -144,9 +153,18 @@ macro_rules! operations {
             /// # Errors
             /// Those of the operations.
             fn run_list(&mut self, _list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
-                for op in operations {
-                    self.run(op)?;
+                for planned in operations {
+                    self.run(&planned.op)?;
                 }
+                Ok(())
+            }
+
+            /// Waits until the lists that it was given are done. Other calls that need that wait, too; this one can tell
+            /// where a device failed.
+            ///
+            /// # Errors
+            /// Those of the device.
+            fn wait(&mut self) -> Result<(), Error> {
                 Ok(())
             }
         }
@@ -184,6 +202,10 @@ macro_rules! operations {
 
             fn run_list(&mut self, list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
                 (**self).run_list(list, operations)
+            }
+
+            fn wait(&mut self) -> Result<(), Error> {
+                (**self).wait()
             }
         }
     };

@@ -44,7 +44,7 @@ pub use add::{Add, AddTower};
 pub use augment::{Augment, Draw};
 pub use conv::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad};
 pub(crate) use device::for_each_operation;
-pub use device::{Device, List, Op, Operations, Pass};
+pub use device::{Device, List, Op, Operations, Pass, Planned};
 pub use dropout::{DropoutBackward, DropoutForward, DropoutShape, Scaling};
 pub use exchange::{Exchange, Transfer};
 pub use fc::{FcForward, FcInputGrad, FcShape, FcWeightGrad};

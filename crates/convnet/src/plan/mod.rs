@@ -13,7 +13,8 @@ use std::fmt;
 
 use crate::Error;
 use crate::net::{Extent, Net};
-use crate::ops::{Op, Region, Span};
+pub use crate::ops::Planned;
+use crate::ops::{Region, Span};
 use placement::Placement;
 
 /// What a plan is for.
@@ -53,15 +54,6 @@ pub struct Plan {
     pub mean: Span,
     /// The softmax's results, kept to the end of a step.
     pub results: Results,
-}
-
-/// An operation and the layer it belongs to.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// The layer's name.
-    pub layer: String,
-    /// The operation.
-    pub op: Op,
 }
 
 /// What a layer gives in one tower.

@@ -14,6 +14,8 @@ pub(super) struct Device {
     retained: u32,
     /// Bytes allocated.
     pub(super) used: usize,
+    /// Launches, copies and fills that it has run.
+    pub(super) work: u64,
 }
 
 /// A context that exists.
@@ -32,7 +34,7 @@ pub(super) struct Context {
 
 impl Device {
     pub(super) fn new(primary: u64) -> Device {
-        Device { primary, retained: 0, used: 0 }
+        Device { primary, retained: 0, used: 0, work: 0 }
     }
 }
 

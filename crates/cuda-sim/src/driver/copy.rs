@@ -93,7 +93,8 @@ impl Driver {
     ) -> Status<()> {
         self.context(to.0)?;
         self.context(from.0)?;
-        self.copy(to.1, from.1, bytes, stream)
+        let (to, from) = self.directed(to.1, from.1, bytes);
+        self.copy(to, from, bytes, stream)
     }
 
     /// Fills `count` places of `width` bytes; does not block.

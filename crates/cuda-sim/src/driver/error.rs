@@ -17,6 +17,7 @@ impl Code {
     pub(super) const INVALID_IMAGE: Code = Code(200);
     pub(super) const INVALID_CONTEXT: Code = Code(201);
     pub(super) const NO_BINARY_FOR_GPU: Code = Code(209);
+    pub(super) const ECC_UNCORRECTABLE: Code = Code(214);
     pub(super) const INVALID_PTX: Code = Code(218);
     pub(super) const UNSUPPORTED_PTX_VERSION: Code = Code(222);
     pub(super) const INVALID_HANDLE: Code = Code(400);

@@ -61,6 +61,7 @@ use std::thread::ThreadId;
 
 pub use card::{A100, Card};
 pub use clock::{Engine, Span};
+pub use faults::{Counts, Faults};
 pub use options::{Options, OptionsError, Schedule};
 
 use crate::Memory;
@@ -91,6 +92,7 @@ struct Driver {
     queue: schedule::Queue,
     races: races::Races,
     clock: clock::Clock,
+    counts: faults::Counts,
     report: Option<String>,
 }
 
@@ -99,6 +101,18 @@ static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
 /// Starts a machine; one that was started before, and all that is on it, is gone.
 pub fn start(options: Options) {
     *lock() = Some(Driver::new(options));
+}
+
+/// Lets the machine go on with the schedule, seed, checks and faults of other options, and count anew. What is on it
+/// stays.
+pub fn behave(options: Options) {
+    if let Some(driver) = lock().as_mut() {
+        let Options { schedule, seed, checks, faults, .. } = options;
+        driver.options = Options { schedule, seed, checks, faults, ..driver.options };
+        driver.queue.reseed(schedule, seed);
+        driver.counts = Counts::default();
+        driver.report = None;
+    }
 }
 
 /// Takes what was reported last: kernel, PTX line, block, thread and address of a finding, or what a call refused.
@@ -117,6 +131,11 @@ pub fn record_timeline() {
 /// Ends the timeline, and gives it in the order in which the simulator ran the operations. All times are predicted.
 pub fn take_timeline() -> Vec<Span> {
     lock().as_mut().and_then(|driver| driver.clock.spans.take()).unwrap_or_default()
+}
+
+/// What the machine has counted since it was started.
+pub fn counts() -> Counts {
+    lock().as_ref().map_or(Counts::default(), |driver| driver.counts)
 }
 
 /// The driver's lock. A kernel runs under it, its blocks on all cores.
@@ -147,6 +166,7 @@ impl Driver {
             queue: schedule::Queue::new(options.schedule, options.seed),
             races: races::Races::default(),
             clock: clock::Clock::new(options.clock),
+            counts: faults::Counts::default(),
             report: None,
         };
         driver.devices = (0..options.devices).map(|_| context::Device::new(driver.handle())).collect();

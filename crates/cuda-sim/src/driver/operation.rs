@@ -98,21 +98,30 @@ impl Driver {
     /// Runs operations until all of `targets` are done.
     pub(super) fn run(&mut self, targets: &[Id]) {
         while self.step(targets) {}
+        if self.is_pending(targets) {
+            self.end_silence();
+            while self.step(targets) {}
+        }
         self.clock.waited(targets);
+    }
+
+    fn is_pending(&self, targets: &[Id]) -> bool {
+        targets.iter().any(|target| self.queue.is_pending(*target))
     }
 
     /// Runs one operation that `targets` need; true, and the host knows, when there was none left.
     pub(super) fn query(&mut self, targets: &[Id]) -> bool {
-        let is_done = !self.step(targets);
+        let is_done = !self.step(targets) && !self.is_pending(targets);
         if is_done {
             self.wait(targets);
         }
         is_done
     }
 
-    /// Runs one operation towards `targets`; false when they are done.
+    /// Runs one operation towards `targets`; false when they are done, or wait for a silent device.
     pub(super) fn step(&mut self, targets: &[Id]) -> bool {
         let Some((id, operation)) = self.queue.take(targets) else { return false };
+        let Some(operation) = self.count(id, operation) else { return true };
         self.tick(id, &operation);
         let host = operation.work.host().map(|(host, _)| host.range());
         host.iter().for_each(|host| self.before_copy(host));

@@ -1,6 +1,7 @@
 //! What a simulated machine is like.
 
 use super::card::{A100, Card};
+use super::faults::Faults;
 use crate::model::{self, CARDS, H100};
 
 /// How many devices there are, and how they run work.
@@ -18,8 +19,8 @@ pub struct Options {
     pub checks: bool,
     /// The card for which the clock predicts times. It may be another one than the devices are.
     pub clock: &'static model::Card,
-    /// A sender and a receiver between which copies arrive with a wrong bit, so that it can be tested what is noticed.
-    pub corrupt_link: Option<(u32, u32)>,
+    /// What is planted.
+    pub faults: Faults,
 }
 
 /// When operations run.
@@ -55,7 +56,7 @@ impl Options {
             seed: 0,
             checks: true,
             clock: &H100,
-            corrupt_link: None,
+            faults: Faults::default(),
         }
     }
 
@@ -64,7 +65,8 @@ impl Options {
     /// - `ALEXNET_SIM_SCHEDULE`: `late`, `random` or `eager`;
     /// - `ALEXNET_SIM_CHECKS`: `on` or `off`;
     /// - `ALEXNET_SIM_CLOCK`: `a100`, `h100` or `rtx4090`;
-    /// - `ALEXNET_SIM_CORRUPT_LINK`: numbers of sender and receiver, as in `0-1`.
+    /// - `ALEXNET_SIM_CORRUPT_LINK`: numbers of sender and receiver, as in `0-1`;
+    /// - `ALEXNET_SIM_LOST`, `ALEXNET_SIM_SILENT`: a device and how much work it does before that, as in `1:40`.
     ///
     /// # Errors
     /// When one of them is something else.
@@ -89,12 +91,24 @@ impl Options {
             let (from, to) = value.split_once('-')?;
             Some((from.parse().ok()?, to.parse().ok()?))
         };
+        let failure = |name| {
+            variable(name, "a device and its work before that, as in 1:40", |value| {
+                let (device, work) = value.split_once(':')?;
+                Some((device.parse().ok()?, work.parse().ok()?))
+            })
+        };
+        let faults = Faults {
+            corrupt_link: variable("ALEXNET_SIM_CORRUPT_LINK", "two numbers of devices, as in 0-1", link)?,
+            lost: failure("ALEXNET_SIM_LOST")?,
+            silent: failure("ALEXNET_SIM_SILENT")?,
+            ..Faults::default()
+        };
         Ok(Options {
             seed: variable("ALEXNET_SIM_SEED", "a number", |value| value.parse().ok())?.unwrap_or(new.seed),
             schedule: variable("ALEXNET_SIM_SCHEDULE", "late, random or eager", schedule)?.unwrap_or(new.schedule),
             checks: variable("ALEXNET_SIM_CHECKS", "on or off", checks)?.unwrap_or(new.checks),
             clock: variable("ALEXNET_SIM_CLOCK", "a100, h100 or rtx4090", row)?.unwrap_or(new.clock),
-            corrupt_link: variable("ALEXNET_SIM_CORRUPT_LINK", "two numbers of devices, as in 0-1", link)?,
+            faults,
             ..new
         })
     }

@@ -29,11 +29,18 @@ pub(super) struct Queue {
     random: Random,
     next: Id,
     pending: BTreeMap<Id, Operation>,
+    /// Contexts of which nothing runs any more.
+    silent: BTreeSet<u64>,
 }
 
 impl Queue {
     pub(super) fn new(schedule: Schedule, seed: u64) -> Queue {
-        Queue { schedule, random: Random(seed), next: 1, pending: BTreeMap::new() }
+        Queue { schedule, random: Random(seed), next: 1, pending: BTreeMap::new(), silent: BTreeSet::new() }
+    }
+
+    /// Goes on in other orders.
+    pub(super) fn reseed(&mut self, schedule: Schedule, seed: u64) {
+        (self.schedule, self.random) = (schedule, Random(seed));
     }
 
     pub(super) fn push(&mut self, operation: Operation) -> Id {
@@ -46,19 +53,36 @@ impl Queue {
         self.pending.contains_key(&id)
     }
 
-    /// Takes the operation that runs next so that `targets` get done; none when they are.
+    /// Puts an operation back, and lets nothing of its context run any more.
+    pub(super) fn silence(&mut self, id: Id, operation: Operation) {
+        self.silent.insert(operation.context);
+        self.pending.insert(id, operation);
+    }
+
+    /// Lets all contexts run again; gives those that did not.
+    pub(super) fn end_silence(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.silent)
+    }
+
+    /// Takes the operation that runs next so that `targets` get done; none when they are, or wait for a silent context.
     pub(super) fn take(&mut self, targets: &[Id]) -> Option<(Id, Operation)> {
         let needed = self.needed(targets);
         if needed.is_empty() {
             return None;
         }
-        let is_ready = |id: &Id| self.pending[id].after.iter().all(|before| !self.is_pending(*before));
+        let is_ready = |id: &Id| {
+            let Operation { context, after, .. } = &self.pending[id];
+            !self.silent.contains(context) && after.iter().all(|before| !self.is_pending(*before))
+        };
         let ready: Vec<Id> = match self.schedule {
             Schedule::Late => needed.into_iter().filter(is_ready).collect(),
             Schedule::Random => self.pending.keys().copied().filter(is_ready).collect(),
-            Schedule::Eager => self.pending.keys().copied().take(1).collect(),
+            Schedule::Eager => self.pending.keys().copied().filter(is_ready).take(1).collect(),
         };
-        // An operation comes after earlier ones only, so the earliest is always ready.
+        // An operation comes after earlier ones only, so the earliest is ready unless it is silent.
+        if ready.is_empty() {
+            return None;
+        }
         let chosen = ready[self.random.below(ready.len())];
         Some((chosen, self.pending.remove(&chosen)?))
     }

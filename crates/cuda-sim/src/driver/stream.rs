@@ -97,8 +97,8 @@ impl Driver {
             return self.captured_wait(stream, &event);
         }
         match event.recorded {
-            Some(recorded) => self.give_after(stream, vec![recorded], Work::Join).map(drop),
-            None => Ok(()),
+            Some(recorded) if self.waits() => self.give_after(stream, vec![recorded], Work::Join).map(drop),
+            _ => Ok(()),
         }
     }
 

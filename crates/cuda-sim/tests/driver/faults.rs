@@ -4,10 +4,10 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use cuda_sim::driver::Schedule;
 use cuda_sim::driver::abi::*;
+use cuda_sim::driver::{Counts, Faults, Schedule, counts};
 
-use super::machine::{machine, one};
+use super::machine::{faulty, machine, one};
 
 #[test]
 fn a_fault_stays_until_the_primary_context_is_reset() {
@@ -142,4 +142,67 @@ fn ptx_is_refused_with_a_reason() {
         assert_eq!(found, code, "{log}");
         assert!(log.contains(reason), "{log}");
     }
+}
+
+#[test]
+fn a_lost_device_says_so_and_the_other_one_goes_on() {
+    // The upload is a piece of work, too.
+    let machine = faulty(Faults { lost: Some((1, 2)), ..Faults::default() });
+    let started = [0, 1].map(|device| {
+        machine.on(device);
+        let (stream, x) = (machine.stream(), machine.word(1));
+        assert_eq!([0; 2].map(|_| machine.add(device, x, x, stream)), [0; 2]);
+        (x, stream)
+    });
+    machine.on(0);
+    assert_eq!(machine.get(started[0].0, started[0].1), 4);
+    machine.on(1);
+    assert_eq!(unsafe { cuStreamSynchronize(started[1].1) }, 214);
+    assert_eq!(machine.add(1, started[1].0, started[1].0, started[1].1), 214);
+    assert_eq!(machine.report(), "device 1 is lost, as planted");
+}
+
+#[test]
+fn a_silent_device_is_never_done_and_a_call_that_would_wait_for_ever_is_reported() {
+    let machine = faulty(Faults { silent: Some((0, 1)), ..Faults::default() });
+    let (stream, x, event) = (machine.stream(), machine.unwritten(), machine.event());
+    assert_eq!([machine.put(x, 1, stream), machine.put(x, 2, stream)], [0; 2]);
+    assert_eq!(unsafe { cuEventRecord(event, stream) }, 0);
+    machine.on(1);
+    let other = machine.stream();
+    assert_eq!(unsafe { cuStreamWaitEvent(other, event, 0) }, 0);
+    for _ in 0..20 {
+        assert_eq!(unsafe { cuStreamQuery(other) }, 600);
+    }
+    assert_eq!(machine.report(), "");
+    machine.on(0);
+    assert_eq!(unsafe { cuStreamSynchronize(stream) }, 702);
+    assert_eq!(machine.report(), "a call waits for device 0, which has fallen silent: it would never return");
+}
+
+#[test]
+fn a_wait_is_ignored_and_a_copy_goes_the_wrong_way_where_that_is_planted() {
+    let machine = faulty(Faults { ignored_wait: Some(1), reversed_copy: Some(1), ..Faults::default() });
+    let (stream, other, x) = (machine.stream(), machine.stream(), machine.word(0));
+    assert_eq!(machine.put(x, 1, stream), 0);
+    machine.join(stream, other);
+    assert_eq!(machine.get(x, other), 1);
+    assert_eq!(machine.put(x, 2, stream), 0);
+    machine.join(stream, other);
+    assert_eq!(machine.get(x, other), 1, "the second wait");
+
+    let here = machine.word(5);
+    machine.on(1);
+    let there = machine.word(6);
+    let copy = |to, from| {
+        let (first, second) = (machine.context(1), machine.context(0));
+        assert_eq!(unsafe { cuMemcpyPeerAsync(to, first, from, second, 4, std::ptr::null_mut()) }, 0);
+        assert_eq!(unsafe { cuCtxSynchronize() }, 0);
+    };
+    copy(there, here);
+    assert_eq!(machine.get(there, std::ptr::null_mut()), 5);
+    let there = machine.word(7);
+    copy(there, here);
+    assert_eq!(machine.get(there, std::ptr::null_mut()), 7, "the second copy");
+    assert_eq!(counts(), Counts { waits: 2, peer_copies: 2, peer_bytes: 8 });
 }

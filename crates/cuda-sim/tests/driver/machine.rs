@@ -5,7 +5,7 @@ use std::ffi::{CString, c_void};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cuda_sim::driver::abi::*;
-use cuda_sim::driver::{Options, Schedule, last_report, start};
+use cuda_sim::driver::{Faults, Options, Schedule, last_report, start};
 
 /// `put` writes a value to a word, `add` adds a word to another one, `read` reads one, `trapped` does not end well.
 const PTX: &str = "
@@ -49,6 +49,11 @@ pub(crate) fn machine(devices: u32, schedule: Schedule, seed: u64) -> Machine {
 /// One device, late, without checks: what goes wrong shows in values only.
 pub(crate) fn unchecked(seed: u64) -> Machine {
     with(Options { seed, checks: false, ..Options::new(1) })
+}
+
+/// Two devices, late, without checks, with planted faults.
+pub(crate) fn faulty(faults: Faults) -> Machine {
+    with(Options { checks: false, faults, ..Options::new(2) })
 }
 
 fn with(options: Options) -> Machine {
