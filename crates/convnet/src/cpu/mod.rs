@@ -1,7 +1,8 @@
 //! The operations on the CPU: f32, all cores, the same bits for any number of threads.
 //!
-//! Work is cut into tasks whose size depends on shapes only, and no task adds to what another one writes; so the
-//! number of threads decides who computes, never in which order sums are formed. Matrix products and convolutions go
+//! Work is cut into tasks, none of which adds to what another one writes; so the number of threads decides who computes,
+//! never in which order sums are formed. A step allocates nothing: lists of a few operands are on the stack, buffers
+//! stay. Matrix products and convolutions go
 //! through one register tile (`tile`), everything else through loops that the compiler vectorises for the processor
 //! it finds ([`pulp`]: AVX-512, AVX2 with FMA, NEON, or plain).
 
