@@ -56,7 +56,7 @@ pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 pub use precision::Precision;
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 66] = [
+pub const KERNELS: [Kernel; 70] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -66,10 +66,12 @@ pub const KERNELS: [Kernel; 66] = [
     bf16::conv::FORWARD_48,
     bf16::conv::FORWARD_96,
     bf16::conv::FORWARD_128,
+    bf16::conv::FORWARD_SHORT,
     bf16::conv::FORWARD_ANY,
     bf16::conv::INPUT_GRAD_48,
     bf16::conv::INPUT_GRAD_96,
     bf16::conv::INPUT_GRAD_128,
+    bf16::conv::INPUT_GRAD_SHORT,
     bf16::conv::INPUT_GRAD_ANY,
     bf16::conv::WEIGHT_GRAD_48,
     bf16::conv::WEIGHT_GRAD_96,
@@ -80,9 +82,11 @@ pub const KERNELS: [Kernel; 66] = [
     blocks::GRADIENT,
     conv::FORWARD_48,
     conv::FORWARD_64,
+    conv::FORWARD_SHORT,
     conv::FORWARD_ANY,
     conv::INPUT_GRAD_48,
     conv::INPUT_GRAD_64,
+    conv::INPUT_GRAD_SHORT,
     conv::INPUT_GRAD_ANY,
     conv::WEIGHT_GRAD_48,
     conv::WEIGHT_GRAD_64,

@@ -28,6 +28,47 @@ mod bf16 {
 
     operations!(|_| gpu(Precision::Bf16), 0.05, patient());
 
+    /// A weight gradient reads the blocks that the forward pass has made, but no longer than they are those of its input.
+    #[test]
+    fn blocks_are_read_again_until_the_input_changes() {
+        let shape = ConvShape {
+            in_height: 23,
+            in_width: 23,
+            channels: 3,
+            out_height: 5,
+            out_width: 5,
+            filters: 16,
+            size: 11,
+            stride: 4,
+            pad: 2,
+        };
+        let layer = weighted(shape, Setup::default());
+        let [forward, gradient] = [Op::ConvForward(layer.forward), Op::ConvWeightGrad(layer.weight_grad)];
+        let input = gradient.operands()[0].1;
+        let run = |ops: &[&Op], changed: bool, images: usize| {
+            let mut device = gpu(Precision::Bf16);
+            layer.memory.load(&mut device);
+            device.begin(&mut step(1, 2, 2)).unwrap();
+            ops[..ops.len() - 1].iter().for_each(|op| device.run(op).unwrap());
+            device.begin(&mut step(1, images, 2)).unwrap();
+            if changed {
+                device.write(Span { len: 40, ..input }, &[0.5; 40]).unwrap();
+            }
+            device.run(ops[ops.len() - 1]).unwrap();
+            let read = |output: Span| {
+                let mut values = vec![0.0; output.len];
+                device.read(output, &mut values).unwrap();
+                values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            layer.memory.outputs(&gradient).into_iter().map(read).collect::<Vec<_>>()
+        };
+        for (changed, images) in [(false, 2), (true, 2), (false, 1)] {
+            let (after, alone) = (run(&[&forward, &gradient], changed, images), run(&[&gradient], changed, images));
+            assert!(after == alone, "changed {changed}, {images} images");
+        }
+        assert!(run(&[&gradient], false, 2) != run(&[&gradient], true, 2), "the input matters");
+    }
+
     /// Kernels that read bf16 are given none of what is f32, and the other way round.
     #[test]
     fn operands_of_the_wrong_type_are_refused() {
@@ -60,6 +101,42 @@ mod bf16 {
             refused(Op::ActivationForward(UnaryForward { shape, towers: vec![tower] })),
             "activation_forward on a GPU: an operand is f32, expected bf16"
         );
+    }
+}
+
+/// Shapes around the edges of short tiles and of their chunks: up to 32 rows are in short tiles, more in tall ones.
+#[test]
+fn small_batches() {
+    for (precision, chunk) in [(Precision::F32, 4), (Precision::Bf16, 8)] {
+        for images in [1, 2, 31, 32, 33] {
+            let setup = Setup { images, towers: 2, all: images % 2 == 1, seed: 1, ..Setup::default() };
+            let shape = FcShape { inputs: 88, outputs: 128 + chunk };
+            check_fc(|_| gpu(precision), shape, setup).unwrap();
+        }
+    }
+}
+
+/// What tiles of 32 rows give are the bits that tiles of 128 rows give: an image has the same sums in any batch.
+#[test]
+fn a_small_batch_has_the_bits_of_a_large_one() {
+    let layer =
+        weighted(FcShape { inputs: 264, outputs: 136 }, Setup { images: 70, towers: 2, all: true, ..Setup::default() });
+    let (forward, input_grad) = (Op::FcForward(layer.forward.clone()), Op::FcInputGrad(layer.input_grad.clone()));
+    for (precision, op) in [Precision::F32, Precision::Bf16].into_iter().flat_map(|p| [(p, &forward), (p, &input_grad)])
+    {
+        let run = |images| {
+            let mut device = gpu(precision);
+            layer.memory.load(&mut device);
+            device.begin(&mut step(1, images, 2)).unwrap();
+            device.run(op).unwrap();
+            let outputs = layer.memory.outputs(op).into_iter().map(|output| {
+                let mut values = vec![0.0; output.len / 70 * 20];
+                device.read(output, &mut values).unwrap();
+                values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            });
+            outputs.collect::<Vec<_>>()
+        };
+        assert!(run(20) == run(70), "{precision}: {}", op.name());
     }
 }
 

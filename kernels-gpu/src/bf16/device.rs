@@ -1,28 +1,39 @@
 //! The block and the warp of a product on tensor cores.
 
 use super::operand::{Extent, Operand};
-use super::{LEFT_BYTES, STAGES, TILE_K, TILE_ROWS};
+use super::{STAGES, TILE_K};
 use crate::arch::{barrier, commit_copies, multiply_bf16, shared_base, thread, wait_for_copies};
 use crate::geometry::ceil_div;
 use crate::product::{Block, Matrices, Product};
 
-/// The rows of a tile.
+/// 128 rows of a tile.
 pub(super) struct Rows128;
 
 impl Extent for Rows128 {
-    const OUTER: u32 = TILE_ROWS;
+    const OUTER: u32 = 128;
 }
 
-/// The columns of a tile, and how its four warps share it.
+/// 32 rows of a tile.
+pub(super) struct Rows32;
+
+impl Extent for Rows32 {
+    const OUTER: u32 = 32;
+}
+
+/// The columns of a tile, its rows, and how its four warps share it.
 pub(super) trait Tile: Extent {
+    /// The rows.
+    type Rows: Extent;
     /// Warps one below the other.
     const WARPS_DOWN: u32;
     /// Rows of a warp, in fragments of 16.
-    const DOWN: usize = (TILE_ROWS / Self::WARPS_DOWN / 16) as usize;
+    const DOWN: usize = (Self::Rows::OUTER / Self::WARPS_DOWN / 16) as usize;
     /// Columns of a warp, in fragments of 8.
     const ACROSS: usize = (Self::OUTER / (4 / Self::WARPS_DOWN) / 8) as usize;
+    /// Bytes of the left operand in a stage.
+    const LEFT_BYTES: u32 = Self::Rows::OUTER * TILE_K * 2;
     /// Bytes of a stage.
-    const STAGE_BYTES: u32 = LEFT_BYTES + Self::OUTER * TILE_K * 2;
+    const STAGE_BYTES: u32 = Self::LEFT_BYTES + Self::OUTER * TILE_K * 2;
 }
 
 /// 48 columns; warps of 32 x 48.
@@ -33,6 +44,7 @@ impl Extent for Narrow {
 }
 
 impl Tile for Narrow {
+    type Rows = Rows128;
     const WARPS_DOWN: u32 = 4;
 }
 
@@ -44,6 +56,7 @@ impl Extent for Middle {
 }
 
 impl Tile for Middle {
+    type Rows = Rows128;
     const WARPS_DOWN: u32 = 2;
 }
 
@@ -55,7 +68,20 @@ impl Extent for Wide {
 }
 
 impl Tile for Wide {
+    type Rows = Rows128;
     const WARPS_DOWN: u32 = 2;
+}
+
+/// 32 rows by 128 columns; warps of 32 x 32.
+pub(super) struct Short;
+
+impl Extent for Short {
+    const OUTER: u32 = 128;
+}
+
+impl Tile for Short {
+    type Rows = Rows32;
+    const WARPS_DOWN: u32 = 1;
 }
 
 /// Steps through the terms of a part: which source, which term.
@@ -133,8 +159,8 @@ pub(super) unsafe fn multiply<T: Tile, L: Operand, R: Operand>(
     while step < STAGES - 1 {
         // SAFETY: nobody reads the stages yet.
         unsafe {
-            left.start::<Rows128>(steps.left, pool + step * T::STAGE_BYTES, steps.k);
-            right.start::<T>(steps.right, pool + step * T::STAGE_BYTES + LEFT_BYTES, steps.k);
+            left.start::<T::Rows>(steps.left, pool + step * T::STAGE_BYTES, steps.k);
+            right.start::<T>(steps.right, pool + step * T::STAGE_BYTES + T::LEFT_BYTES, steps.k);
         }
         commit_copies();
         steps.advance();
@@ -154,10 +180,10 @@ pub(super) unsafe fn multiply<T: Tile, L: Operand, R: Operand>(
         unsafe {
             barrier();
             let fragments = Fragments::load::<T, L, R>(read, 0);
-            left.start::<Rows128>(steps.left, write, steps.k);
+            left.start::<T::Rows>(steps.left, write, steps.k);
             fragments.add::<T>(&mut sums);
             let fragments = Fragments::load::<T, L, R>(read, 16);
-            right.start::<T>(steps.right, write + LEFT_BYTES, steps.k);
+            right.start::<T>(steps.right, write + T::LEFT_BYTES, steps.k);
             fragments.add::<T>(&mut sums);
         }
         commit_copies();
@@ -194,12 +220,12 @@ impl Fragments {
         unroll!(I in 4 {
             if I < T::DOWN {
                 // SAFETY: the caller's contract; the place is one of the warp's in the stage.
-                fragments.left[I] = unsafe { L::load::<Rows128>(stage, row + 16 * I as u32, term, first, second) };
+                fragments.left[I] = unsafe { L::load::<T::Rows>(stage, row + 16 * I as u32, term, first, second) };
             }
         });
         unroll!(J in 4 {
             if J < T::ACROSS / 2 {
-                let (tile, column) = (stage + LEFT_BYTES, column + 16 * J as u32);
+                let (tile, column) = (stage + T::LEFT_BYTES, column + 16 * J as u32);
                 // SAFETY: as above.
                 fragments.right[J] = unsafe { R::load::<T>(tile, column, term, second, first) };
             }

@@ -67,7 +67,7 @@ pub(super) trait Operand {
     }
 }
 
-/// Rows are windows, terms are taps and channels; no dilation.
+/// Rows are windows, 128 or 32 in a tile, terms are taps and channels; no dilation.
 pub(super) struct Pixels {
     windows: Windows,
     k: u32,
@@ -121,15 +121,17 @@ impl Operand for Pixels {
         // Beyond the last term it is a bit that is never set.
         let wanted = if term < self.k { 1 << tap_y | 1 << (16 + tap_x) } else { 1 << 31 };
         unroll!(I in 4 {
-            let inside = self.inside[I] & wanted == wanted;
-            let from = from.wrapping_add(self.base[I].wrapping_add(ahead) as usize);
-            // SAFETY: the caller's contract; every chunk of the tile is one thread's.
-            unsafe { copy_async(to + 32 * TILE_K * 2 * I as u32, from, inside) };
+            if 32 * (I as u32) < E::OUTER {
+                let inside = self.inside[I] & wanted == wanted;
+                let from = from.wrapping_add(self.base[I].wrapping_add(ahead) as usize);
+                // SAFETY: the caller's contract; every chunk of the tile is one thread's.
+                unsafe { copy_async(to + 32 * TILE_K * 2 * I as u32, from, inside) };
+            }
         });
     }
 }
 
-/// Rows are taps and channels, terms are windows; no dilation.
+/// Rows are taps and channels, 128 in a tile, terms are windows; no dilation.
 pub(super) struct Taps {
     windows: Windows,
     k: u32,

@@ -1,7 +1,8 @@
 //! What happens to the sums of a product on tensor cores: bias, activation, and the way to memory.
 
 use super::device::{Sums, Tile, warp_place};
-use super::{CHUNK, THREADS, TILE_ROWS};
+use super::operand::Extent;
+use super::{CHUNK, THREADS};
 use crate::arch::{barrier, bf16_pair, shared_base, shared_load4, shared_store, store_f32x2, thread, wait_for_copies};
 use crate::math::tanh;
 use crate::product::{Block, Product};
@@ -111,7 +112,7 @@ pub(super) unsafe fn store_chunks<T: Tile>(sums: &Sums, block: Block, product: P
     // SAFETY: all threads of the block reach it.
     unsafe { barrier() };
     let mut i = thread();
-    while i < TILE_ROWS * T::CHUNKS {
+    while i < T::Rows::OUTER * T::CHUNKS {
         let (row, chunk) = (i / T::CHUNKS, i % T::CHUNKS);
         let (at, column) = (pool + row * pitch + chunk * 16, block.column + chunk * CHUNK);
         let row = block.row + row;

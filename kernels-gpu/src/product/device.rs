@@ -4,14 +4,9 @@ use core::marker::PhantomData;
 
 use super::copy::Copy;
 use super::layout::{Layout, TermsFirst};
-use super::{LEFT_BYTES, Places, Product, STAGES, TILE_K, TILE_M, stage_bytes};
+use super::{LANES_M, LANES_N, Places, Product, STAGES, TILE_K, operand_bytes};
 use crate::arch::{F32x4, barrier, block_x, block_z, commit_copies, fma, shared_base, thread, wait_for_copies};
 use crate::geometry::ceil_div;
-
-/// Threads along the rows of a tile.
-const LANES_M: u32 = 16;
-/// Threads along its columns.
-const LANES_N: u32 = 8;
 
 /// The row and the column of this thread among the threads of a tile. Neighbours share their columns and their
 /// neighbours again their rows, so that half a warp's reads of 16 bytes each are served at once.
@@ -34,12 +29,12 @@ pub struct Block {
 }
 
 impl Block {
-    /// This one.
+    /// This one, of tiles of so many rows and columns.
     #[inline(always)]
-    pub fn new(product: Product, tile_n: u32) -> Block {
-        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, tile_n));
+    pub fn new(product: Product, [rows, columns]: [u32; 2]) -> Block {
+        let (x, z, tiles_n) = (block_x(), block_z(), ceil_div(product.n, columns));
         let (problem, part) = (z / product.parts, z % product.parts);
-        Block { problem, part, row: x / tiles_n * TILE_M, column: x % tiles_n * tile_n }
+        Block { problem, part, row: x / tiles_n * rows, column: x % tiles_n * columns }
     }
 }
 
@@ -96,16 +91,16 @@ impl<'a> Steps<'a> {
         self.k = self.first;
     }
 
-    /// Starts the copies of a step to a stage, and goes on to the next step.
+    /// Starts the copies of a step to the tiles of a stage, and goes on to the next step.
     ///
     /// # Safety
     /// As [`Copy::start`].
     #[inline(always)]
-    unsafe fn start(&mut self, left: &impl Copy, right: &impl Copy, stage: u32) {
+    unsafe fn start(&mut self, left: &impl Copy, right: &impl Copy, [left_tile, right_tile]: [u32; 2]) {
         // SAFETY: the caller's contract; the places are those of the source.
         unsafe {
-            left.start(self.left, stage, self.k);
-            right.start(self.right, stage + LEFT_BYTES, self.k);
+            left.start(self.left, left_tile, self.k);
+            right.start(self.right, right_tile, self.k);
         }
         self.k += TILE_K;
         if self.k >= self.end {
@@ -114,9 +109,9 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// The thread's sums of a part: of 8 rows, which lie as `L` says, and `OWN` columns.
-pub struct Sums<L, const OWN: usize> {
-    sums: [[f32; OWN]; 8],
+/// The thread's sums of a part: of `ROWS` rows, which lie as `L` says, and `OWN` columns.
+pub struct Sums<L, const ROWS: usize, const OWN: usize> {
+    sums: [[f32; OWN]; ROWS],
     layout: PhantomData<L>,
 }
 
@@ -126,33 +121,35 @@ pub struct Sums<L, const OWN: usize> {
 /// The kernel's contract: all threads of the block reach it, with the whole pool, and what the copies want is
 /// inside of the operands.
 #[inline(always)]
-pub unsafe fn multiply<L: Copy, const OWN: usize>(
+pub unsafe fn multiply<L: Copy, const ROWS: usize, const OWN: usize>(
     block: Block,
     product: Product,
     matrices: &Matrices<f32>,
     left: &L,
     right: &impl Copy<Layout = TermsFirst>,
-) -> Sums<L::Layout, OWN> {
-    let stage_bytes = const { stage_bytes(LANES_N * OWN as u32) };
+) -> Sums<L::Layout, ROWS, OWN> {
+    let left_bytes = const { operand_bytes(LANES_M * ROWS as u32) };
+    let stage_bytes = const { operand_bytes(LANES_M * ROWS as u32) + operand_bytes(LANES_N * OWN as u32) };
     let (source, first) = product.part(block.part);
     let end = if first + product.slice < product.k { first + product.slice } else { product.k };
     let n_steps = ceil_div(end - first, TILE_K) * product.joined;
     let mut steps = Steps::new(matrices, block.problem, source, first, end);
     let pool = shared_base();
+    let tiles = |stage: u32| [pool + stage, pool + stage + left_bytes];
 
     // 1. The first copies.
     let mut step = 0;
     while step < STAGES - 1 {
         if step < n_steps {
             // SAFETY: nobody reads the stages yet.
-            unsafe { steps.start(left, right, pool + step * stage_bytes) };
+            unsafe { steps.start(left, right, tiles(step * stage_bytes)) };
         }
         commit_copies();
         step += 1;
     }
 
     // 2. Multiply one stage while the next ones are copied.
-    let mut sums = Sums { sums: [[0.0; OWN]; 8], layout: PhantomData };
+    let mut sums = Sums { sums: [[0.0; OWN]; ROWS], layout: PhantomData };
     let (mut read, mut write) = (0, (STAGES - 1) * stage_bytes);
     let mut step = 0;
     while step < n_steps {
@@ -162,10 +159,10 @@ pub unsafe fn multiply<L: Copy, const OWN: usize>(
         unsafe {
             barrier();
             if step + STAGES - 1 < n_steps {
-                steps.start(left, right, pool + write);
+                steps.start(left, right, tiles(write));
             }
             commit_copies();
-            sums.add_stage(pool + read);
+            sums.add_stage(tiles(read));
         }
         read = if read == (STAGES - 1) * stage_bytes { 0 } else { read + stage_bytes };
         write = if write == (STAGES - 1) * stage_bytes { 0 } else { write + stage_bytes };
@@ -174,19 +171,19 @@ pub unsafe fn multiply<L: Copy, const OWN: usize>(
     sums
 }
 
-impl<L: Layout, const OWN: usize> Sums<L, OWN> {
+impl<L: Layout, const ROWS: usize, const OWN: usize> Sums<L, ROWS, OWN> {
     /// Adds the products of a stage, in ascending order of the terms.
     ///
     /// # Safety
     /// The stage is written, and a barrier lies between.
     #[inline(always)]
-    unsafe fn add_stage(&mut self, stage: u32) {
+    unsafe fn add_stage(&mut self, [left, right]: [u32; 2]) {
         let (lane_m, lane_n) = lanes();
-        let left = L::place::<LANES_M, 8>(stage, lane_m);
-        let right = TermsFirst::place::<LANES_N, OWN>(stage + LEFT_BYTES, lane_n);
+        let left = L::place::<LANES_M, ROWS>(left, lane_m);
+        let right = TermsFirst::place::<LANES_N, OWN>(right, lane_n);
         unroll!(G in 4 {
             // SAFETY: the caller's contract.
-            let a = unsafe { L::read::<LANES_M, 8>(left, G as u32) };
+            let a = unsafe { L::read::<LANES_M, ROWS>(left, G as u32) };
             // SAFETY: the same.
             let b = unsafe { TermsFirst::read::<LANES_N, OWN>(right, G as u32) };
             unroll!(K in 4 {
@@ -196,7 +193,9 @@ impl<L: Layout, const OWN: usize> Sums<L, OWN> {
                             // To and fro, so that each multiply-add shares a factor with the one before: a card is
                             // slower where all three operands are read anew.
                             const I: usize = if J % 2 == 0 { S } else { 7 - S };
-                            self.sums[I][J] = fma(a[K][I], b[K][J], self.sums[I][J]);
+                            if I < ROWS {
+                                self.sums[I][J] = fma(a[K][I], b[K][J], self.sums[I][J]);
+                            }
                         });
                     }
                 });
@@ -223,26 +222,28 @@ impl<L: Layout, const OWN: usize> Sums<L, OWN> {
         let (lane_m, lane_n) = lanes();
         let column = |own: usize| block.column + TermsFirst::row::<LANES_N, OWN>(lane_n, own as u32);
         unroll!(I in 8 {
-            let row = block.row + L::row::<LANES_M, 8>(lane_m, I as u32);
-            let value = |own: usize| finish(self.sums[I][own], column(own));
-            let to = |own: usize| out.wrapping_add(at + row as usize * n as usize + column(own) as usize);
-            unroll!(H in 2 {
-                if by_four && 4 * H + 4 <= OWN {
-                    if row < m && column(4 * H) < n {
-                        let four = F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3));
-                        // SAFETY: the row is inside, and so are four columns; they are aligned, because the place and
-                        // every row are multiples of four.
-                        unsafe { four.store(to(4 * H)) };
-                    }
-                } else {
-                    unroll!(J in 4 {
-                        if 4 * H + J < OWN && row < m && column(4 * H + J) < n {
-                            // SAFETY: row and column are inside.
-                            unsafe { *to(4 * H + J) = value(4 * H + J) };
+            if I < ROWS {
+                let row = block.row + L::row::<LANES_M, ROWS>(lane_m, I as u32);
+                let value = |own: usize| finish(self.sums[I][own], column(own));
+                let to = |own: usize| out.wrapping_add(at + row as usize * n as usize + column(own) as usize);
+                unroll!(H in 2 {
+                    if by_four && 4 * H + 4 <= OWN {
+                        if row < m && column(4 * H) < n {
+                            let four = F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3));
+                            // SAFETY: the row is inside, and so are four columns; they are aligned, because the place and
+                            // every row are multiples of four.
+                            unsafe { four.store(to(4 * H)) };
                         }
-                    });
-                }
-            });
+                    } else {
+                        unroll!(J in 4 {
+                            if 4 * H + J < OWN && row < m && column(4 * H + J) < n {
+                                // SAFETY: row and column are inside.
+                                unsafe { *to(4 * H + J) = value(4 * H + J) };
+                            }
+                        });
+                    }
+                });
+            }
         });
     }
 }

@@ -4,7 +4,7 @@ use super::TILE_K;
 use crate::arch::{F32x4, opaque, shared_load2, shared_load4};
 
 /// A layout of a tile of `LANES * OWN` rows of the left operand, or columns of the right one, of which each of `LANES`
-/// threads multiplies `OWN`: 6 or 8.
+/// threads multiplies `OWN`: 6 or 8, and 2 where terms come last.
 pub trait Layout {
     /// Addresses that a thread reads from.
     type Place: Copy;

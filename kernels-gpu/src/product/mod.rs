@@ -2,9 +2,9 @@
 //!
 //! # Algorithm
 //! ```text
-//! for each tile of out (TILE_M x tile_n) of each part of each problem, one block:
+//! for each tile of out (rows x columns) of each part of each problem, one block:
 //!     for each step of TILE_K terms: the floats of both operands are copied to shared memory
-//!         STAGES - 1 steps ahead; each thread adds TILE_K products to its 8 x 8 or 8 x 6 elements
+//!         STAGES - 1 steps ahead; each thread adds TILE_K products to its 8 x 8, 8 x 6 or 2 x 8 elements
 //! ```
 //! How an operand becomes a tile is the business of its [`copy`]: matrices are not laid out before (implicit GEMM).
 //! # The order of sums
@@ -15,14 +15,14 @@
 //! Block `(x, 0, z)` owns tile `x`, counted along rows, of part `z % parts` of problem `z / parts`. 16 threads share
 //! its rows, 8 its columns; which of them a thread owns follows from how a tile lies in shared memory.
 //! 128 x 64 and not 128 x 128 because towers have 128 and 192 filters, and a batch has 128 images: a weight of a fully
-//! connected layer is then read once per pass. 128 x 48 for towers of 48 maps.
+//! connected layer is then read once per pass. 128 x 48 for towers of 48 maps, and 32 x 64 for small batches, whose other
+//! rows would be zeros.
 //! # Shared memory
 //! [`STAGES`] stages of a left tile, then a right tile. A tile has a row for each term where columns or channels of
 //! neighbouring rows are neighbours in memory, and else a row for each of its rows: so 16 bytes are copied as they are.
 //! Rows are four floats longer than what they hold, so that neither reads nor copies meet in a bank.
 //! # Cost
-//! `2 * m * n * k` operations; reads `m * k * ceil(n / tile_n) + k * n * ceil(m / TILE_M)` floats, mostly from the L2
-//! cache; writes `m * n` for each part.
+//! `2 * m * n * k` operations; reads `m * k * ceil(n / columns) + k * n * ceil(m / rows)` floats, mostly from the L2 cache; writes `m * n` for each part.
 //! # Tried
 //! On an H100 80GB HBM3, 24 November 2026, batch 128, conv3 forward, TFLOP/s: copies of single floats 33; copies of 16
 //! bytes 38; 16 instead of 8 terms a step 41; 4 instead of 3 blocks on a multiprocessor 38; 16 x 8 elements of a
@@ -37,12 +37,6 @@ use crate::element::Offsets;
 use crate::geometry::ceil_div;
 use crate::kernel::Kind;
 
-/// Rows of a block's tile.
-pub const TILE_M: u32 = 128;
-/// Columns of a block's tile.
-pub const TILE_N: u32 = 64;
-/// Columns of a tile for towers of 48 maps.
-pub const TILE_N_NARROW: u32 = 48;
 /// Neighbours that are copied at once.
 pub const CHUNK: u32 = 4;
 /// Terms that are added per step.
@@ -51,25 +45,79 @@ pub const TILE_K: u32 = 16;
 pub const THREADS: u32 = 128;
 /// Stages of the copies.
 pub const STAGES: u32 = 3;
-/// Blocks that fit on a multiprocessor.
-pub const MIN_BLOCKS: u32 = 3;
-/// Dynamic shared memory of a block.
-pub const SHARED_BYTES: u32 = STAGES * stage_bytes(TILE_N);
 /// Sources of one problem.
 pub const MAX_SOURCES: usize = 4;
 /// The most layers of a grid.
 pub const MAX_LAYERS: u32 = 65_535;
 
-/// A left tile in either layout.
-const LEFT_BYTES: u32 = TILE_M * (TILE_K + 4) * 4;
+/// Threads along the rows of a tile.
+const LANES_M: u32 = 16;
+/// Threads along its columns.
+const LANES_N: u32 = THREADS / LANES_M;
 
-/// A stage for tiles of `tile_n` columns.
-const fn stage_bytes(tile_n: u32) -> u32 {
-    LEFT_BYTES + tile_n * (TILE_K + 4) * 4
+/// The part of a product that a block computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tile {
+    /// 128 rows, 48 columns: the filters of a tower of the first layer.
+    Narrow,
+    /// 128 rows, 64 columns.
+    Wide,
+    /// 32 rows, 64 columns: a small batch of a fully connected layer.
+    Short,
 }
 
-const _: () = assert!(SHARED_BYTES <= 48 * 1024, "more needs a launch attribute");
-const _: () = assert!(TILE_M * TILE_N == THREADS * 64, "a thread owns 8 x 8 elements");
+impl Tile {
+    /// Rows.
+    pub const fn rows(self) -> u32 {
+        match self {
+            Tile::Narrow | Tile::Wide => 128,
+            Tile::Short => 32,
+        }
+    }
+
+    /// Columns.
+    pub const fn columns(self) -> u32 {
+        match self {
+            Tile::Narrow => 48,
+            Tile::Wide | Tile::Short => 64,
+        }
+    }
+
+    /// Rows of a thread.
+    pub const fn own_rows(self) -> usize {
+        (self.rows() / LANES_M) as usize
+    }
+
+    /// Columns of a thread.
+    pub const fn own_columns(self) -> usize {
+        (self.columns() / LANES_N) as usize
+    }
+
+    /// Dynamic shared memory of a block.
+    pub const fn shared_bytes(self) -> u32 {
+        STAGES * (operand_bytes(self.rows()) + operand_bytes(self.columns()))
+    }
+
+    /// Blocks that fit on a multiprocessor.
+    pub const fn min_blocks(self) -> u32 {
+        match self {
+            Tile::Narrow | Tile::Wide => 3,
+            Tile::Short => 7,
+        }
+    }
+
+    /// The grid for a number of problems.
+    pub const fn grid(self, product: Product, problems: u32) -> [u32; 3] {
+        [ceil_div(product.m, self.rows()) * ceil_div(product.n, self.columns()), 1, problems * product.parts]
+    }
+}
+
+/// A stage of `rows` of the left operand or columns of the right one, in either layout.
+const fn operand_bytes(rows: u32) -> u32 {
+    rows * (TILE_K + 4) * 4
+}
+
+const _: () = assert!(Tile::Wide.shared_bytes() <= 48 * 1024, "more needs a launch attribute");
 const _: () = assert!(TILE_K == 16, "loops over a step are written out");
 
 /// Where an operand of each source of each problem begins, in elements from the base of its region.
@@ -144,11 +192,6 @@ impl Product {
         }
     }
 
-    /// The grid for a number of problems, with tiles of `tile_n` columns.
-    pub const fn grid(self, problems: u32, tile_n: u32) -> [u32; 3] {
-        [ceil_div(self.m, TILE_M) * ceil_div(self.n, tile_n), 1, problems * self.parts]
-    }
-
     /// The first source and the first term of a part.
     #[inline(always)]
     pub const fn part(self, part: u32) -> (u32, u32) {
@@ -204,7 +247,8 @@ mod tests {
 
     #[test]
     fn grids_cover_any_shape() {
-        assert_eq!(Product::split(129, 65, 8, 1, 2304).grid(2, TILE_N), [4, 1, 2]);
-        assert_eq!(Product::split(1, 1, 4608, 2, 2304).grid(3, TILE_N), [1, 1, 12]);
+        assert_eq!(Tile::Wide.grid(Product::split(129, 65, 8, 1, 2304), 2), [4, 1, 2]);
+        assert_eq!(Tile::Short.grid(Product::split(33, 65, 8, 1, 2304), 2), [4, 1, 2]);
+        assert_eq!(Tile::Narrow.grid(Product::split(1, 1, 4608, 2, 2304), 3), [1, 1, 12]);
     }
 }

@@ -13,12 +13,29 @@ use crate::Error;
 use crate::device::Argument;
 use crate::ops::{ConvShape, Span};
 
+/// Images that are there as blocks: a forward pass makes them, and the weight gradient reads them again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Turned {
+    input: Span,
+    shape: ConvShape,
+    images: usize,
+}
+
+impl Turned {
+    /// Whether they are of what lies in `span`.
+    pub(super) fn is_of(&self, span: &Span) -> bool {
+        self.input.overlaps(span)
+    }
+}
+
 /// A convolution that is computed over blocks.
 pub(super) struct Blocks {
     op: &'static str,
     /// The convolution over blocks: no stride, no padding.
     pub(super) extents: Extents,
     kernel_shape: Shape,
+    /// The images.
+    turned: Turned,
     /// Packs of all images.
     packs: u32,
     /// Elements of a tower's filters over blocks.
@@ -38,14 +55,13 @@ fn apart(len: u32, towers: usize) -> [u32; MAX_TOWERS] {
 
 impl Blocks {
     /// The convolution over blocks, where there is a stride, chunks need blocks and then are possible, and all towers
-    /// read one image; with room for images and for filters of `precision`.
+    /// read one image; with room for images, and for filters or their gradients.
     pub(super) fn new<'a>(
         cuda: &mut Cuda,
         op: &'static str,
         shape: ConvShape,
         images: usize,
         mut inputs: impl Iterator<Item = &'a Span>,
-        precision: Precision,
     ) -> Result<Option<Blocks>, Error> {
         let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad } = shape;
         let chunk = bf16::CHUNK as usize;
@@ -63,7 +79,7 @@ impl Blocks {
         let elements = count(op, images * rows * columns * maps)?;
         let filter_len = count(op, taps * taps * maps * filters)?;
         let image_bytes = (elements as usize * Precision::Bf16.bytes()).next_multiple_of(256);
-        let filter_bytes = MAX_TOWERS * filter_len as usize * precision.bytes();
+        let filter_bytes = MAX_TOWERS * filter_len as usize * Precision::F32.bytes();
         let base = cuda.scratch(Scratch::Blocks, image_bytes + filter_bytes)?;
         let by = |number: usize| Divisor::new(number as u32);
         let kernel_shape = Shape {
@@ -84,6 +100,7 @@ impl Blocks {
             op,
             extents,
             kernel_shape,
+            turned: Turned { input: *first, shape, images },
             packs: elements / PACK,
             filter_len,
             weight_len: (size * size * channels * filters) as u32,
@@ -92,18 +109,21 @@ impl Blocks {
         }))
     }
 
-    /// Makes blocks of the images of all `towers`.
-    pub(super) fn images(&self, cuda: &Cuda, input: Span, towers: usize) -> Result<Sources, Error> {
-        let (from, _) = cuda.address(input);
-        let arguments = [
-            Argument::address(&from),
-            Argument::address(&self.images),
-            Argument::value(&self.kernel_shape),
-            Argument::value(&self.packs),
-        ];
-        // SAFETY: the operation passed its check, so the span holds all images; the scratch memory was made for their
-        // blocks, whose maps are a multiple of a pack; grid and block are the kernel's.
-        unsafe { cuda.launch(&IMAGES, grid(self.packs, 1), &arguments) }?;
+    /// The blocks of the images of all `towers`, which are made unless they are there.
+    pub(super) fn images(&self, cuda: &mut Cuda, towers: usize) -> Result<Sources, Error> {
+        if cuda.turned != Some(self.turned) {
+            let (from, _) = cuda.address(self.turned.input);
+            let arguments = [
+                Argument::address(&from),
+                Argument::address(&self.images),
+                Argument::value(&self.kernel_shape),
+                Argument::value(&self.packs),
+            ];
+            // SAFETY: the operation passed its check, so the span holds all images; the scratch memory was made for
+            // their blocks, whose maps are a multiple of a pack; grid and block are the kernel's.
+            unsafe { cuda.launch(&IMAGES, grid(self.packs, 1), &arguments) }?;
+            cuda.turned = Some(self.turned);
+        }
         Ok(Sources::single(&Operand::new(self.images, Precision::Bf16, apart(0, towers))))
     }
 

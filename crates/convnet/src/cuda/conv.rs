@@ -122,7 +122,7 @@ pub(super) fn forward_of(
     name: &'static str,
 ) -> Result<(), Error> {
     let inputs = op.towers.iter().flat_map(|tower| &tower.inputs);
-    let blocks = Blocks::new(cuda, name, op.shape, extents.images, inputs, Precision::Bf16)?;
+    let blocks = Blocks::new(cuda, name, op.shape, extents.images, inputs)?;
     let extents = blocks.as_ref().map_or(extents, |blocks| &blocks.extents);
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
@@ -130,7 +130,7 @@ pub(super) fn forward_of(
         let products = cuda.join([extents.outputs, filters, extents.terms], sources, extents.slice);
         let (input, weight) = match &blocks {
             Some(blocks) => (
-                blocks.images(cuda, towers[0].inputs[0], towers.len())?,
+                blocks.images(cuda, towers.len())?,
                 blocks.weights(cuda, towers.iter().map(|tower| tower.weights[0]), towers.len())?,
             ),
             None => (
@@ -208,7 +208,7 @@ pub(super) fn weight_grad_of(
     name: &'static str,
 ) -> Result<(), Error> {
     let inputs = op.towers.iter().flat_map(|tower| &tower.inputs);
-    let blocks = Blocks::new(cuda, name, op.shape, extents.images, inputs, Precision::F32)?;
+    let blocks = Blocks::new(cuda, name, op.shape, extents.images, inputs)?;
     let extents = blocks.as_ref().map_or(extents, |blocks| &blocks.extents);
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     let products = cuda.split([extents.terms, filters, extents.outputs], 1, extents.slice).in_floats();
@@ -219,7 +219,7 @@ pub(super) fn weight_grad_of(
     let pairs = pairs.collect::<Vec<_>>();
     for pairs in pairs.chunks(kernels_gpu::element::MAX_TOWERS) {
         let input = match &blocks {
-            Some(blocks) => blocks.images(cuda, pairs[0].0[0], pairs.len())?,
+            Some(blocks) => blocks.images(cuda, pairs.len())?,
             None => cuda.sources(name, pairs.iter().map(|(input, _, _)| &input[..]))?,
         };
         let d_output = cuda.sources(name, pairs.iter().map(|(_, d_output, _)| &d_output[..]))?;

@@ -31,13 +31,14 @@ use std::time::Duration;
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
 use crate::ops::{
-    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
     MapNormBackward, MapNormForward, Op, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
     SoftmaxForward, Span, Step, Update,
 };
 pub use link::{Link, connect};
 
+use blocks::Turned;
 use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
@@ -96,6 +97,8 @@ pub struct Cuda {
     inputs: StepMemory,
     /// For each [`Scratch`]; grows to the largest and stays.
     scratch: [Option<Buffer>; 2],
+    /// What [`Scratch::Blocks`] has the blocks of.
+    turned: Option<Turned>,
     /// What is updated.
     tables: update::Tables,
     functions: HashMap<&'static str, Function>,
@@ -124,7 +127,7 @@ impl Cuda {
         let graphs = Graphs::default();
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
-        let (step, scratch) = (Step::default(), [None, None]);
+        let (step, scratch, turned) = (Step::default(), [None, None], None);
         let tables = update::Tables::default();
         Ok(Cuda {
             exchanges,
@@ -132,6 +135,7 @@ impl Cuda {
             step,
             inputs,
             scratch,
+            turned,
             tables,
             functions,
             _module: module,
@@ -188,13 +192,17 @@ impl Cuda {
         Ok(end.elapsed_since(&start)? / repeats.max(1) as u32)
     }
 
-    /// Checks an operation against memory and step, and gives the number of images.
-    fn check<O: Operation>(&self, op: &O) -> Result<usize, Error> {
+    /// Checks an operation, which will run, against memory and step, and gives the number of images.
+    fn check<O: Operation>(&mut self, op: &O) -> Result<usize, Error> {
         let images = self.step.images();
         if images == 0 {
             return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
         }
         op.check(images, &|region| self.memory.len(region))?;
+        if self.turned.is_some() {
+            let written = op.operands().into_iter().filter(|(access, _)| *access != Access::Read);
+            written.for_each(|(_, span)| self.forget_blocks(&span));
+        }
         Ok(images)
     }
 
@@ -220,6 +228,11 @@ impl Cuda {
         update::update(self, ops)
     }
 
+    /// Drops the blocks of what is written.
+    fn forget_blocks(&mut self, written: &Span) {
+        self.turned = self.turned.filter(|turned| !turned.is_of(written));
+    }
+
     /// Launches a kernel on the stream of the step.
     ///
     /// # Safety
@@ -234,13 +247,14 @@ impl Cuda {
         Ok(unsafe { self.stream.launch(self.functions[kernel.name], grid, arguments) }?)
     }
 
-    /// At least `bytes` of scratch memory; contents do not outlive the operation.
+    /// At least `bytes` of scratch memory; contents do not outlive the operation, except for [`Cuda::turned`].
     fn scratch(&mut self, what: Scratch, bytes: usize) -> Result<u64, Error> {
         let scratch = &mut self.scratch[what as usize];
         if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
             *scratch = None;
+            self.turned = None;
             *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
         Ok(scratch.as_ref().map_or(0, Buffer::address))
@@ -265,6 +279,7 @@ impl Device for Cuda {
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
         self.stream.synchronize()?;
+        self.forget_blocks(&span);
         self.memory.write(span, data)
     }
 

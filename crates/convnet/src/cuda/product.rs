@@ -198,14 +198,15 @@ impl Launch {
         };
         let (kernel, grid) = match precision {
             Precision::F32 => {
-                let (kernel, tile_n) = kernels.f32.of(product.n, chunked && begin_at(CHUNK));
-                (kernel, product.grid(self.problems, tile_n))
+                let (kernel, tile) = kernels.f32.of(product.m, product.n, chunked && begin_at(CHUNK));
+                (kernel, tile.grid(product, self.problems))
             }
             Precision::Bf16 => {
                 let mut output = self.output.places().filter(|_| !self.in_parts);
                 let output = output.all(|place| place.is_multiple_of(bf16::CHUNK as usize));
-                let (kernel, width) = kernels.bf16.of(product.n, chunked && begin_at(bf16::CHUNK) && output);
-                (kernel, width.grid(product, self.problems))
+                let chunked = chunked && begin_at(bf16::CHUNK) && output;
+                let (kernel, tile) = kernels.bf16.of(product.m, product.n, chunked);
+                (kernel, tile.grid(product, self.problems))
             }
         };
         // SAFETY: the caller's word; the entry that copies chunks is taken only where shape and places allow it, and

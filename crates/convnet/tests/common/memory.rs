@@ -38,8 +38,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// No operands yet; `seed` selects the random numbers, and with an odd one operands begin at multiples of four
-    /// floats, as a plan's do: a device may take another path there.
+    /// No operands yet; `seed` selects the random numbers. With an odd one operands begin at multiples of four elements,
+    /// or eight, as a plan's do: a device may take another path there.
     pub fn new(seed: u64) -> Memory {
         Memory { contents: Contents::default(), live: HashMap::new(), seed, used: 0 }
     }
@@ -62,7 +62,7 @@ impl Memory {
 
     fn place(&mut self, region: Region, live: usize, spare: usize, fill: Fill) -> Span {
         let least = 1 + self.below(17);
-        let align = if self.seed.is_multiple_of(2) { 1 } else { 4 };
+        let align = [1, 8, 1, 4][(self.seed % 4) as usize];
         let values: Vec<f32> = (0..live.div_ceil(4)).flat_map(|_| self.normals()).map(|x| fill.apply(x)).collect();
         let contents = &mut self.contents[region as usize];
         contents.resize((contents.len() + least).next_multiple_of(align), GUARD);

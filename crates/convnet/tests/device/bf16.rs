@@ -213,7 +213,7 @@ fn forward_adds_both_towers_bias_and_relu() {
         let finish = Finish { bias: 1, activation: 1, a: 0.0, b: 0.0 };
         let mut first: Option<Vec<u16>> = None;
         for &chunked in ways(&case) {
-            let (kernel, width) = conv::FORWARD.of(product.n, chunked);
+            let (kernel, tile) = conv::FORWARD.of(product.m, product.n, chunked);
             let out = Guarded::poisoned::<u16>(&bench.context, TOWERS * output_len);
             let addresses = [x.address(), w.address(), b.address(), out.address()];
             let (x_at, w_at) = (of_towers(input_len), of_pairs(weight_len));
@@ -233,7 +233,7 @@ fn forward_adds_both_towers_bias_and_relu() {
             ];
             // SAFETY: the buffers have the sizes of the case for each place, do not overlap, and live until `out` is
             // read; guards are of 256 bytes, so chunks are aligned.
-            unsafe { bench.start(kernel, width.grid(product, TOWERS as u32), &arguments) };
+            unsafe { bench.start(kernel, tile.grid(product, TOWERS as u32), &arguments) };
             let found = out.read::<u16>();
             let floats: Vec<f64> = found.iter().map(|&number| float(number)).collect();
             exact.check(&floats, 2.0_f64.powi(-8), &format!("{case:?}"));
@@ -254,7 +254,7 @@ fn parts(
     let len = (product.m * product.n) as usize;
     let mut first: Option<Vec<f32>> = None;
     for &chunked in ways(case) {
-        let (kernel, width) = entries.of(product.n, chunked && windows.by_dilation == Divisor::new(1));
+        let (kernel, tile) = entries.of(product.m, product.n, chunked && windows.by_dilation == Divisor::new(1));
         let out = Guarded::poisoned::<f32>(&bench.context, TOWERS * product.parts as usize * len);
         let addresses = [left.0.address(), right.0.address(), out.address()];
         let out_at = offsets([0, 1, 0, 0], product.parts as usize * len);
@@ -269,7 +269,7 @@ fn parts(
             Argument::value(&product),
         ];
         // SAFETY: as in the forward pass.
-        unsafe { bench.start(kernel, width.grid(product, TOWERS as u32), &arguments) };
+        unsafe { bench.start(kernel, tile.grid(product, TOWERS as u32), &arguments) };
         let found = out.read::<f32>();
         assert_eq!(bits(first.get_or_insert_with(|| found.clone())), bits(&found), "chunks change the bits: {case:?}");
     }

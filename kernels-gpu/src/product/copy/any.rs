@@ -3,8 +3,10 @@
 use super::{Copy, Tap, Window, Windows};
 use crate::arch::{copy_float_async, thread};
 use crate::product::layout::{TermsFirst, TermsLast};
-use crate::product::{Product, THREADS, TILE_K, TILE_M};
+use crate::product::{Product, THREADS, TILE_K, Tile};
 
+/// Rows of a left tile.
+const TILE_M: u32 = Tile::Narrow.rows();
 /// Rows that all threads together copy at once, with a term for each thread.
 const ROWS: u32 = THREADS / TILE_K;
 

@@ -3,34 +3,39 @@
 use super::{Copy, OUTSIDE, Tap, Window, Windows};
 use crate::arch::{copy_async, thread};
 use crate::product::layout::{TermsFirst, TermsLast};
-use crate::product::{Product, THREADS, TILE_K, TILE_M};
+use crate::product::{Product, THREADS, TILE_K, Tile};
 
 /// Pieces of four terms in a row of a tile.
 const PIECES: u32 = TILE_K / 4;
 /// Rows that all threads together copy at once.
 const ROWS: u32 = THREADS / PIECES;
 
-/// A left operand with a window in each row, whose terms are taps and channels.
-pub struct Pixels {
+/// Rows of a left tile whose rows are no windows.
+const TILE_M: u32 = Tile::Wide.rows();
+
+/// A left operand with a window in each row of a tile of `M`, 32 or 128, whose terms are taps and channels.
+pub struct Pixels<const M: u32> {
     windows: Windows,
     k: u32,
-    rows: [Window; (TILE_M / ROWS) as usize],
+    rows: [Window; 4],
 }
 
-impl Pixels {
+impl<const M: u32> Pixels<M> {
     /// For the tile whose first row is `row`.
     #[inline(always)]
     pub fn new(windows: Windows, product: Product, row: u32) -> Self {
         let row = row + thread() / PIECES;
-        let mut rows = [Window::NONE; (TILE_M / ROWS) as usize];
+        let mut rows = [Window::NONE; 4];
         unroll!(I in 4 {
-            rows[I] = Window::new::<false>(&windows, product, row + ROWS * I as u32);
+            if ROWS * (I as u32) < M {
+                rows[I] = Window::new::<false>(&windows, product, row + ROWS * I as u32);
+            }
         });
         Pixels { windows, k: product.k, rows }
     }
 }
 
-impl Copy for Pixels {
+impl<const M: u32> Copy for Pixels<M> {
     type Layout = TermsLast;
 
     #[inline(always)]
@@ -43,12 +48,14 @@ impl Copy for Pixels {
         let ahead = (tap_y.wrapping_mul(width).wrapping_add(tap_x)).wrapping_mul(channels).wrapping_add(channel);
         let to = to + thread() / PIECES * TermsLast::PITCH + thread() % PIECES * 16;
         unroll!(I in 4 {
-            let row = self.rows[I];
-            let inside = (row.y.wrapping_add(tap_y) < height) & (row.x.wrapping_add(tap_x) < width);
-            let from = from.wrapping_add(row.base.wrapping_add(ahead) as usize);
-            // SAFETY: four channels of a pixel inside of the image, for a term inside of the filter; the place in the
-            // tile is this thread's alone.
-            unsafe { copy_async(to + ROWS * TermsLast::PITCH * I as u32, from.cast(), inside) };
+            if ROWS * (I as u32) < M {
+                let row = self.rows[I];
+                let inside = (row.y.wrapping_add(tap_y) < height) & (row.x.wrapping_add(tap_x) < width);
+                let from = from.wrapping_add(row.base.wrapping_add(ahead) as usize);
+                // SAFETY: four channels of a pixel inside of the image, for a term inside of the filter; the place in
+                // the tile is this thread's alone.
+                unsafe { copy_async(to + ROWS * TermsLast::PITCH * I as u32, from.cast(), inside) };
+            }
         });
     }
 }
