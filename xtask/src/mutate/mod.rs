@@ -22,7 +22,7 @@ pub(crate) struct Mutate {
     /// Only kernels whose names begin with this
     #[arg(default_value = "")]
     kernels: String,
-    /// Only every N-th mutant
+    /// Only every N-th branch and predicate; all barriers and waits
     #[arg(long, value_name = "N", default_value_t = 1)]
     every: usize,
 }
@@ -41,24 +41,32 @@ impl Mutate {
         let mut survivors = Vec::new();
         let mut programs: BTreeMap<&str, PathBuf> = BTreeMap::new();
         let file = folder.join("mutant.ptx");
-        let wanted = mutants(&ptx).into_iter().filter(|mutant| mutant.kernel.starts_with(&self.kernels));
-        for mutant in wanted.step_by(self.every.max(1)) {
+        let (waits, others): (Vec<_>, Vec<_>) = mutants(&ptx)
+            .into_iter()
+            .filter(|mutant| mutant.kernel.starts_with(&self.kernels))
+            .partition(mutant::Mutant::is_wait);
+        for mutant in waits.into_iter().chain(others.into_iter().step_by(self.every.max(1))) {
             let tests =
                 tests_of(&mutant.kernel).with_context(|| format!("no tests are named for {}", mutant.kernel))?;
-            if !programs.contains_key(tests.program) {
-                programs.insert(tests.program, build(tests.program)?);
-            }
-            std::fs::write(&file, &mutant.ptx).with_context(|| file.display().to_string())?;
-            let mut caught = false;
-            for test in &tests.names {
-                caught = caught || fails(&programs[tests.program], test, &file)?;
+            std::fs::write(&file, mutant.ptx(&ptx)).with_context(|| file.display().to_string())?;
+            let mut caught = None;
+            for (program, test) in tests {
+                if !programs.contains_key(program) {
+                    programs.insert(program, build(program)?);
+                }
+                if caught.is_none() && fails(&programs[program], &test, &file)? {
+                    caught = Some(test);
+                }
             }
             let count = counts.entry(mutant.kernel.clone()).or_default();
-            count.0 += usize::from(caught);
+            count.0 += usize::from(caught.is_some());
             count.1 += 1;
-            println!("{} {mutant}", if caught { "caught  " } else { "SURVIVED" });
-            if !caught {
-                survivors.push(mutant);
+            match caught {
+                Some(test) => println!("caught   {mutant} ({test})"),
+                None => {
+                    println!("SURVIVED {mutant}");
+                    survivors.push(mutant);
+                }
             }
         }
         println!("\n{:<28} {:>7} {:>7}", "kernel", "mutants", "caught");
@@ -71,31 +79,40 @@ impl Mutate {
     }
 }
 
-/// A program of tests of `convnet`, and those of its tests that run a kernel, the quickest first.
-struct Tests {
-    program: &'static str,
-    names: Vec<String>,
-}
-
-/// The tests of a kernel: an operation's kernels have its name in front, and those for bf16 say so.
-fn tests_of(kernel: &str) -> Option<Tests> {
-    const OPERATIONS: [&str; 8] = ["activation", "augment", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
-    const SUMS: [&str; 4] = ["conv", "sum_parts", "column_sums", "fc"];
-    let precision = if kernel.contains("bf16") { "bf16" } else { "f32" };
+/// The programs of tests of `convnet`, and their tests that run a kernel, the quickest first: an operation's kernels have
+/// its name in front, and those for bf16 say so.
+fn tests_of(kernel: &str) -> Option<Vec<(&'static str, String)>> {
+    const OPERATIONS: [&str; 9] =
+        ["activation", "add", "augment", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
+    let precision = if kernel.contains("bf16") || kernel == "update_rounded" { "bf16" } else { "f32" };
     let operations = |tests: &[&str]| {
-        let names = tests.iter().map(|test| format!("{precision}::{test}")).collect();
-        Some(Tests { program: "cuda_operations", names })
+        let list: Vec<_> = tests.iter().map(|test| ("cuda_operations", format!("{precision}::{test}"))).collect();
+        Some(list)
     };
+    let device = |test: &str| Some(vec![("device", test.to_string())]);
     let begins = |list: &[&'static str]| list.iter().copied().find(|operation| kernel.starts_with(operation));
-    let device = |test: &str| Some(Tests { program: "device", names: vec![format!("kernels::{test}")] });
     match kernel {
-        "fill" => device("fill_sets_every_number_and_no_other"),
-        "vector_add" => device("vector_add_adds_as_the_host_does"),
-        "block_reduce" => device("block_reduce_sums_in_its_order"),
-        "gemm_naive" | "gemm_tiled" => device("products_are_those_of_the_host"),
-        "gemm_bf16" => device("bf16_products_are_within_rounding"),
-        _ if begins(&SUMS).is_some() => operations(&["fc_with_many_images", "conv", "fc", "alexnet"]),
+        "fill" => device("kernels::fill_sets_every_number_and_no_other"),
+        "vector_add" => device("kernels::vector_add_adds_as_the_host_does"),
+        "block_reduce" => device("kernels::block_reduce_sums_in_its_order"),
+        "gemm_naive" | "gemm_tiled" => device("kernels::products_are_those_of_the_host"),
+        "gemm_bf16" => device("kernels::bf16_products_are_within_rounding"),
+        "blocks_of_images" | "blocks_of_weights" | "gradient_of_blocks" => {
+            Some(vec![("cuda_operations", "bf16::alexnet".to_string())])
+        }
         "softmax_forward" => operations(&["softmax", "logits_that_are_no_numbers", "other_layers_of_alexnet"]),
+        _ if begins(&["conv", "sum_parts", "column_sums"]).is_some() => {
+            let of_tiles = [
+                ("conv_forward_bf16", "bf16::forward_adds_both_towers_bias_and_relu"),
+                ("conv_input_grad_bf16", "bf16::input_gradients_add_up_over_consumers"),
+                ("conv_weight_grad_bf16", "bf16::weight_gradients_add_up_over_windows"),
+            ];
+            let of_tiles = of_tiles.iter().filter(|(name, _)| kernel.starts_with(name));
+            let mut tests: Vec<_> = of_tiles.map(|&(_, test)| ("device", test.to_string())).collect();
+            tests.push(("cuda_operations", "small_batches".to_string()));
+            tests.extend(operations(&["fc_with_many_images", "fc", "conv", "alexnet"])?);
+            Some(tests)
+        }
         _ => operations(&[begins(&OPERATIONS)?, "many_towers", "other_layers_of_alexnet"]),
     }
 }
@@ -135,5 +152,17 @@ fn fails(program: &Path, test: &str, ptx: &Path) -> Result<bool> {
             return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_tests() {
+        let without: Vec<&str> =
+            kernels_gpu::KERNELS.iter().map(|kernel| kernel.name).filter(|name| tests_of(name).is_none()).collect();
+        assert!(without.is_empty(), "{without:?}");
     }
 }

@@ -2,15 +2,32 @@
 
 use std::fmt;
 
-/// A module with one change.
+/// A change of one instruction of a module.
 pub(super) struct Mutant {
     pub(super) kernel: String,
     /// Line in the PTX, from 1.
     line: usize,
     what: &'static str,
     instruction: String,
-    pub(super) ptx: String,
+    replacement: String,
 }
+
+impl Mutant {
+    /// The module with the change. Made one at a time: thousands of them would not fit into memory.
+    pub(super) fn ptx(&self, ptx: &str) -> String {
+        let mut lines: Vec<&str> = ptx.lines().collect();
+        lines[self.line - 1] = &self.replacement;
+        lines.join("\n")
+    }
+
+    /// Whether it is about what threads wait for, of which a kernel has few.
+    pub(super) fn is_wait(&self) -> bool {
+        [BARRIER, WAIT].contains(&self.what)
+    }
+}
+
+const BARRIER: &str = "barrier dropped";
+const WAIT: &str = "wait raised";
 
 impl fmt::Display for Mutant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,23 +38,15 @@ impl fmt::Display for Mutant {
 /// Every mutant of a module: each barrier dropped, each wait for copies raised by one, each conditional branch and each
 /// predicate dropped.
 pub(super) fn mutants(ptx: &str) -> Vec<Mutant> {
-    let lines: Vec<&str> = ptx.lines().collect();
     let mut kernel = String::new();
     let mut list = Vec::new();
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in ptx.lines().enumerate() {
         if let Some((_, rest)) = line.split_once(".entry ") {
             kernel = rest.split('(').next().unwrap_or_default().trim().to_string();
         }
         for (what, replacement) in changes(line) {
-            let mut changed = lines.clone();
-            changed[index] = &replacement;
-            list.push(Mutant {
-                kernel: kernel.clone(),
-                line: index + 1,
-                what,
-                instruction: line.trim().to_string(),
-                ptx: changed.join("\n"),
-            });
+            let instruction = line.trim().to_string();
+            list.push(Mutant { kernel: kernel.clone(), line: index + 1, what, instruction, replacement });
         }
     }
     list
@@ -46,11 +55,11 @@ pub(super) fn mutants(ptx: &str) -> Vec<Mutant> {
 fn changes(line: &str) -> Vec<(&'static str, String)> {
     let code = line.trim();
     if code.starts_with("bar.sync") || code.starts_with("barrier.") {
-        return vec![("barrier dropped", String::new())];
+        return vec![(BARRIER, String::new())];
     }
     if let Some(rest) = code.strip_prefix("cp.async.wait_group") {
         let count = rest.trim().trim_end_matches(';').parse::<u32>().unwrap_or(0);
-        return vec![("wait raised", format!("cp.async.wait_group {};", count + 1))];
+        return vec![(WAIT, format!("cp.async.wait_group {};", count + 1))];
     }
     match code.strip_prefix('@').and_then(|guarded| guarded.split_once(char::is_whitespace)) {
         Some((_, branch)) if branch.trim().starts_with("bra") => vec![("branch dropped", String::new())],
@@ -71,8 +80,10 @@ mod tests {
         let expected = [(4, "branch dropped"), (5, "barrier dropped"), (6, "wait raised"), (7, "predicate dropped")];
         assert_eq!(made, expected);
         assert!(list.iter().all(|mutant| mutant.kernel == "k"));
-        assert!(!list[0].ptx.contains("bra") && list[0].ptx.contains("bar.sync"));
-        assert!(list[2].ptx.contains("wait_group 2;"));
-        assert!(list[3].ptx.contains("\nst.global.u32 [%rd1], %r1;"));
+        let made: Vec<String> = list.iter().map(|mutant| mutant.ptx(ptx)).collect();
+        assert!(!made[0].contains("bra") && made[0].contains("bar.sync"));
+        assert!(made[2].contains("wait_group 2;"));
+        assert!(made[3].contains("\nst.global.u32 [%rd1], %r1;"));
+        assert!(list.iter().map(Mutant::is_wait).eq([false, true, true, false]));
     }
 }
