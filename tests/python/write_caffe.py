@@ -1,7 +1,7 @@
 """Writes a Caffe model with random weights: write_caffe.py NET OLD FOLDER PIXELS.f32 IMAGES > probabilities as f32.
 
 NET is bvlc-alexnet or caffenet. FOLDER gets model.caffemodel, made from the definition of its messages in caffe.proto;
-with OLD = 1 its layers are of the kind of before 2014. OpenCV reads and runs it. PIXELS.f32 holds
+with OLD = 1 its layers are of the kind of before 2014. OpenCV 4 reads and runs it. PIXELS.f32 holds
 [IMAGES, 3, 227, 227], red, green, blue from 0 to 255."""
 import sys
 

@@ -275,6 +275,31 @@ mod tests {
     }
 
     #[test]
+    fn damaged_files_are_errors_or_arrays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.npy");
+        let mut writer = Writer::create(&path, &origin(), 3).unwrap();
+        for id in 0..4 {
+            let row = Row { id, class: "c".to_string(), image: format!("i{id}") };
+            writer.add(&row, &[id as f32, 1.0, -1.0]).unwrap();
+        }
+        writer.finish().unwrap();
+        let files = [path.clone(), rows_of(&path)].map(|file| (fs::read(&file).unwrap(), file));
+        crate::fuzz::repeat("arrays of features", 300, |random| {
+            let (whole, file) = &files[random.below(2)];
+            let mut bytes = whole.clone();
+            crate::fuzz::damage(&mut bytes, random);
+            fs::write(file, bytes).unwrap();
+            // A changed value makes another array.
+            if let Ok(mut features) = Features::open(&path) {
+                let query = vec![0.0; features.values];
+                assert_eq!(features.nearest(&[query], 6).unwrap()[0].len(), 4);
+            }
+            fs::write(file, whole).unwrap();
+        });
+    }
+
+    #[test]
     fn what_16_bits_do_not_hold_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = Writer::create(&folder.path().join("f.npy"), &origin(), 1).unwrap();
