@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use alexnet::benchmark::trained;
 use benches::net;
+use convnet::cpu::Cpu;
 use convnet::ops::{Device, Op};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -16,7 +17,7 @@ const BATCH: usize = 32;
 
 fn operations(criterion: &mut Criterion) {
     let net = net("nips2012");
-    let (mut network, _) = trained(&net, BATCH, 0).unwrap();
+    let (mut network, _) = trained(&net, BATCH, Cpu::new(0).unwrap()).unwrap();
     let plan = network.training_plan().unwrap().clone();
     let mut group = criterion.benchmark_group("nips2012");
     group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
@@ -53,7 +54,7 @@ fn steps(criterion: &mut Criterion) {
     group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(10));
     for (name, batch) in [("nips2012", 32), ("nips2012", 128), ("mini", 64)] {
         let net = net(name);
-        let (mut network, step) = trained(&net, batch, 0).unwrap();
+        let (mut network, step) = trained(&net, batch, Cpu::new(0).unwrap()).unwrap();
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(format!("{name}/train/{batch}"), |bencher| {
             bencher.iter_batched(

@@ -6,17 +6,24 @@
 #![forbid(unsafe_code)]
 
 use alexnet::benchmark::{seconds, trained};
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
+use convnet::cpu::Cpu;
+use convnet::cuda::Precision;
 
 const USAGE: &str = "usage: cpu NET BATCH PRECISION THREADS";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [net, batch, precision, threads] = arguments.as_slice() else { bail!(USAGE) };
-    ensure!(precision == "f32", "precision {precision}: the processor computes in f32");
     let number = |text: &String| text.parse::<usize>().with_context(|| format!("{text:?} is no number; {USAGE}"));
     let net = alexnet::nets::load(net, None)?;
-    let (mut network, mut step) = trained(&net, number(batch)?, number(threads)?)?;
+    let device = Cpu::new(number(threads)?)?;
+    let device = match precision.parse() {
+        Ok(Precision::F32) => device,
+        Ok(Precision::Bf16) => device.bf16()?,
+        Err(expected) => bail!("precision {precision}: {expected}"),
+    };
+    let (mut network, mut step) = trained(&net, number(batch)?, device)?;
     println!("{}", env!("CARGO_PKG_VERSION"));
     for line in std::io::stdin().lines() {
         let line = line?;

@@ -3,6 +3,7 @@
 
 use alexnet::benchmark::trained;
 use alexnet::nets;
+use convnet::cpu::Cpu;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -16,7 +17,7 @@ fn steps_of_training_and_inference_allocate_nothing() {
     let net = nets::load("mini", None).unwrap();
     // One group of images in the weight gradient, and several.
     for batch in [1, 40] {
-        let (mut network, mut step) = trained(&net, batch, 2).unwrap();
+        let (mut network, mut step) = trained(&net, batch, Cpu::new(2).unwrap()).unwrap();
         let mut steps = |count: usize| {
             for _ in 0..count {
                 network.train(&mut step).unwrap();

@@ -25,12 +25,12 @@ pub fn step(net: &Net, batch: usize, parameters: usize) -> Step {
 }
 
 /// A network on the processor with initial weights that has made one training step, so that every buffer holds what it
-/// holds in training; and the step. 0 threads are as many as there are cores.
+/// holds in training;.
 ///
 /// # Errors
 /// Those of the device.
-pub fn trained(net: &Net, batch: usize, threads: usize) -> Result<(Network<Cpu>, Step), Error> {
-    let mut network = Network::for_training(net, batch, Cpu::new(threads)?)?;
+pub fn trained(net: &Net, batch: usize, device: Cpu) -> Result<(Network<Cpu>, Step), Error> {
+    let mut network = Network::for_training(net, batch, device)?;
     network.initialise(1)?;
     let step = step(net, batch, network.parameters().len());
     network.train(&mut step.clone())?;

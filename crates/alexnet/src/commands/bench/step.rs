@@ -25,7 +25,7 @@ pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
     let one = peak::flops(1) * 1e-9;
     say(format_args!("f32 multiply-adds: {one:.0} GFLOP/s of one thread, {:.0} of {threads}", machine.flops * 1e-9));
     say(format_args!("memory: {:.1} GB/s, read and written by {threads}", machine.bandwidth * 1e-9));
-    let (mut network, mut step) = trained(&net, batch, threads)?;
+    let (mut network, mut step) = trained(&net, batch, Cpu::new(threads)?)?;
     operations(&net, batch, &machine, &mut network)?;
     steps(batch, &mut network, &mut step)
 }
