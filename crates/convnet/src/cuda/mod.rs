@@ -31,14 +31,13 @@ use std::time::Duration;
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Event, Function, Module, Stream};
 use crate::ops::{
-    Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
     MapNormBackward, MapNormForward, Op, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
     SoftmaxForward, Span, Step, Update,
 };
 pub use link::{Link, connect};
 
-use blocks::Turned;
 use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
@@ -98,7 +97,7 @@ pub struct Cuda {
     /// For each [`Scratch`]; grows to the largest and stays.
     scratch: [Option<Buffer>; 2],
     /// What [`Scratch::Blocks`] has the blocks of.
-    turned: Option<Turned>,
+    turned: Option<blocks::Turned>,
     /// What is updated.
     tables: update::Tables,
     functions: HashMap<&'static str, Function>,
@@ -199,10 +198,7 @@ impl Cuda {
             return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
         }
         op.check(images, &|region| self.memory.len(region))?;
-        if self.turned.is_some() {
-            let written = op.operands().into_iter().filter(|(access, _)| *access != Access::Read);
-            written.for_each(|(_, span)| self.forget_blocks(&span));
-        }
+        self.forget_written(op);
         Ok(images)
     }
 
@@ -228,11 +224,6 @@ impl Cuda {
         update::update(self, ops)
     }
 
-    /// Drops the blocks of what is written.
-    fn forget_blocks(&mut self, written: &Span) {
-        self.turned = self.turned.filter(|turned| !turned.is_of(written));
-    }
-
     /// Launches a kernel on the stream of the step.
     ///
     /// # Safety
@@ -253,8 +244,7 @@ impl Cuda {
         if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            *scratch = None;
-            self.turned = None;
+            (*scratch, self.turned) = (None, None);
             *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
         Ok(scratch.as_ref().map_or(0, Buffer::address))
