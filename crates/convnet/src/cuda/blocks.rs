@@ -11,7 +11,7 @@ use super::product::Sources;
 use super::{Cuda, Scratch};
 use crate::Error;
 use crate::device::Argument;
-use crate::ops::{ConvShape, Span};
+use crate::ops::{Access, ConvShape, Operation, Span};
 
 /// Images that are there as blocks: a forward pass makes them, and the weight gradient reads them again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +25,21 @@ impl Turned {
     /// Whether they are of what lies in `span`.
     pub(super) fn is_of(&self, span: &Span) -> bool {
         self.input.overlaps(span)
+    }
+}
+
+impl Cuda {
+    /// Drops the blocks of what is written.
+    pub(super) fn forget_blocks(&mut self, written: &Span) {
+        self.turned = self.turned.filter(|turned| !turned.is_of(written));
+    }
+
+    /// Drops the blocks of what an operation writes.
+    pub(super) fn forget_written(&mut self, op: &impl Operation) {
+        if self.turned.is_some() {
+            let written = op.operands().into_iter().filter(|(access, _)| *access != Access::Read);
+            written.for_each(|(_, span)| self.forget_blocks(&span));
+        }
     }
 }
 

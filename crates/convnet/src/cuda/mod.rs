@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
 use crate::ops::{
-    Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
     MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward,
     SoftmaxForward, Span, Step, Update,
@@ -40,7 +40,6 @@ use crate::ops::{
 use crate::shards::Shard;
 pub use link::{Link, connect};
 
-use blocks::Turned;
 use exchange::Exchanges;
 use graphs::Graphs;
 use memory::Memory;
@@ -101,7 +100,7 @@ pub struct Cuda {
     /// For each [`Scratch`]; grows to the largest and stays.
     scratch: [Option<Buffer>; 2],
     /// What [`Scratch::Blocks`] has the blocks of.
-    turned: Option<Turned>,
+    turned: Option<blocks::Turned>,
     /// What is updated.
     tables: update::Tables,
     functions: HashMap<&'static str, Function>,
@@ -170,10 +169,7 @@ impl Cuda {
             return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
         }
         op.check(images, &|region| self.memory.len(region))?;
-        if self.turned.is_some() {
-            let written = op.operands().into_iter().filter(|(access, _)| *access != Access::Read);
-            written.for_each(|(_, span)| self.forget_blocks(&span));
-        }
+        self.forget_written(op);
         Ok(images)
     }
 
@@ -199,11 +195,6 @@ impl Cuda {
         update::update(self, ops)
     }
 
-    /// Drops the blocks of what is written.
-    fn forget_blocks(&mut self, written: &Span) {
-        self.turned = self.turned.filter(|turned| !turned.is_of(written));
-    }
-
     /// Launches a kernel on the stream of the step.
     ///
     /// # Safety
@@ -224,8 +215,7 @@ impl Cuda {
         if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            *scratch = None;
-            self.turned = None;
+            (*scratch, self.turned) = (None, None);
             *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
         Ok(scratch.as_ref().map_or(0, Buffer::address))
