@@ -215,7 +215,10 @@ impl Cuda {
         if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            (*scratch, self.turned) = (None, None);
+            if let Scratch::Blocks = what {
+                self.turned = None;
+            }
+            *scratch = None;
             *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
         Ok(scratch.as_ref().map_or(0, Buffer::address))
