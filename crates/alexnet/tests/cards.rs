@@ -38,6 +38,15 @@ fn a_corrupt_link_is_refused_and_named() {
     assert!(!place.path("runs/tiny-1/last.safetensors").exists());
 }
 
+#[test]
+fn a_deadline_that_is_no_number_is_refused() {
+    let place = Place::new();
+    let deadline = [("ALEXNET_DEADLINE", "soon")];
+    let Some(said) = train(&place, &deadline, &["--net", "tiny.toml", "--max-steps", "1"]) else { return };
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("ALEXNET_DEADLINE=soon: expected whole seconds"), "{}", said.err);
+}
+
 /// Both cards end, the message says where and what, and the run goes on from its checkpoint as if nothing had been.
 #[test]
 fn a_card_that_is_lost_or_silent_in_a_step_is_named_and_the_last_checkpoint_is_kept() {

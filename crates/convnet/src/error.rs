@@ -161,6 +161,12 @@ pub enum Error {
         /// The system's reason.
         reason: String,
     },
+    /// The environment's deadline for GPUs is no number.
+    #[error("ALEXNET_DEADLINE={value}: expected whole seconds that a device may take to answer, as in 60")]
+    Deadline {
+        /// What it is.
+        value: String,
+    },
     /// The GPU device does not do this.
     #[error("{op} on a GPU: {problem}")]
     Unsupported {

@@ -86,8 +86,9 @@ impl<'a> Runner<'a> {
     fn introduce(&self) -> Result<()> {
         let [first, second] = self.experiment.arms();
         let (name, seeds, data) = (self.experiment.name(), self.args.seeds, &self.data);
+        let word = if seeds == 1 { "seed" } else { "seeds" };
         say(format_args!(
-            "experiment {name}: {first} against {second}, net {} on {}, {} training images, {seeds} seeds each",
+            "experiment {name}: {first} against {second}, net {} on {}, {} training images, {seeds} {word} each",
             self.net.name,
             data.name,
             thousands(data.train.len())

@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::device::{Argument, Buffer, Context, Function, Module, Stream};
+use crate::device::{Argument, Buffer, Context, Function, Module, Stream, wait};
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
@@ -117,8 +117,9 @@ impl Cuda {
     /// read, are of that type; the other regions are f32. What is written is rounded to nearest.
     ///
     /// # Errors
-    /// [`Error::Driver`], and [`Error::NoKernels`] when this was built without kernels.
+    /// [`Error::Driver`], [`Error::NoKernels`] when this was built without kernels, [`Error::Deadline`].
     pub fn new(ordinal: u32, precision: Precision) -> Result<Cuda, Error> {
+        wait::deadline().map_err(|value| Error::Deadline { value })?;
         let context = Context::new(ordinal)?;
         let module = Module::load(&context, &kernels()?)?;
         let mut functions = HashMap::new();

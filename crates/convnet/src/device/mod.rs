@@ -30,7 +30,7 @@ mod module;
 mod peer;
 mod pinned;
 mod stream;
-mod wait;
+pub(crate) mod wait;
 
 use cuda_driver as _;
 

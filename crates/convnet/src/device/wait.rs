@@ -29,7 +29,8 @@ pub(super) fn wait(
     call: &'static str,
     is_done: impl Fn() -> Result<bool, DriverError>,
 ) -> Result<(), DriverError> {
-    let deadline = deadline();
+    // A device that was opened has looked at the variable.
+    let deadline = deadline().unwrap_or(Duration::from_secs(SECONDS));
     let mut waited = Duration::ZERO;
     while !is_done()? {
         let pause = Instant::now();
@@ -46,9 +47,15 @@ pub(super) fn wait(
     Ok(())
 }
 
-fn deadline() -> Duration {
-    let seconds = std::env::var("ALEXNET_DEADLINE").ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(SECONDS))
+/// How long a card may do nothing; else what `ALEXNET_DEADLINE` is, if that is no number of seconds.
+pub(crate) fn deadline() -> Result<Duration, String> {
+    match std::env::var_os("ALEXNET_DEADLINE") {
+        None => Ok(Duration::from_secs(SECONDS)),
+        Some(value) => {
+            let value = value.to_string_lossy();
+            value.parse().map(Duration::from_secs).map_err(|_| value.into_owned())
+        }
+    }
 }
 
 fn silent(context: &Context, call: &'static str, deadline: Duration) -> DriverError {
