@@ -116,6 +116,17 @@ fn small_batches() {
     }
 }
 
+/// Tall tiles of 48, 96 and 128 columns, forward and back, with three steps of terms, and a short one with two: the stage
+/// that was read last, or the copy under way behind it, lies where the tile's output is gathered.
+#[test]
+fn the_pool_is_free_before_outputs_are_gathered_there() {
+    let tall = [(88, 120), (120, 88), (88, 88), (88, 40), (40, 88)].map(|(inputs, outputs)| (33, inputs, outputs));
+    for (images, inputs, outputs) in tall.into_iter().chain([(31, 120, 64)]) {
+        let setup = Setup { images, seed: 1, ..Setup::default() };
+        check_fc(|_| gpu(Precision::Bf16), FcShape { inputs, outputs }, setup).unwrap();
+    }
+}
+
 /// What tiles of 32 rows give are the bits that tiles of 128 rows give: an image has the same sums in any batch.
 #[test]
 fn a_small_batch_has_the_bits_of_a_large_one() {

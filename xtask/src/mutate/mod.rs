@@ -110,6 +110,7 @@ fn tests_of(kernel: &str) -> Option<Vec<(&'static str, String)>> {
             let of_tiles = of_tiles.iter().filter(|(name, _)| kernel.starts_with(name));
             let mut tests: Vec<_> = of_tiles.map(|&(_, test)| ("device", test.to_string())).collect();
             tests.push(("cuda_operations", "small_batches".to_string()));
+            tests.push(("cuda_operations", "the_pool_is_free_before_outputs_are_gathered_there".to_string()));
             tests.extend(operations(&["fc_with_many_images", "fc", "conv", "alexnet"])?);
             Some(tests)
         }
