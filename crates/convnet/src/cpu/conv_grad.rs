@@ -1,10 +1,10 @@
 //! The weight gradient of a convolution.
 //!
 //! # Algorithm
-//! A task takes one group of images and one source of a tower, pads them and sums their gradient: rows of the tile are neighbouring weights of
-//! a filter row (neighbours in the padded image, too), columns are filters, terms are output pixels, a block is at
-//! most SUM_BLOCK pixels of one image. The first group sums into the result, the others beside it; then the groups
-//! are added in order.
+//! A task takes one group of images and one source of a tower, pads them and sums their gradient: rows of the tile are
+//! neighbouring weights of a filter row (neighbours in the padded image, too), columns are filters, terms are output
+//! pixels, a block is at most SUM_BLOCK pixels of one image. The first group sums into the result, the others beside
+//! it; then the groups are added in order.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

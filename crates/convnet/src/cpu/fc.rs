@@ -1,8 +1,9 @@
 //! Fully connected layers: forward, input gradient, weight gradient.
 //!
-//! A batch has few rows, so what counts is that each weight is read once. Forward: a task owns some columns, packs
-//! them block by block and passes all images over the block (few images: `fc_thin`). Input gradient: rows of the tile are weights as they lie
-//! in memory, columns are images. Weight gradient: both factors are packed, the result is written once.
+//! A batch has few rows, so what counts is that each weight is read once. Forward: a task owns some columns, packs them
+//! block by block and passes all images over the block (few images: `fc_thin`). Input gradient: rows of the tile are
+//! weights as they lie in memory, columns are images. Weight gradient: both factors are packed, the result is written
+//! once.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

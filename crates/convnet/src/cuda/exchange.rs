@@ -64,8 +64,7 @@ impl Cuda {
 impl Shard for Cuda {
     fn send(&mut self, from: Span, receiver: &mut Cuda, to: Span, len: usize) -> Result<(), Error> {
         let from = self.memory.part(Exchange::NAME, from, len)?;
-        let given = self.stream.record(&self.exchanges.given).map_err(Error::from);
-        self.blamed(given, None)?;
+        self.blamed(self.stream.record(&self.exchanges.given), None)?;
         let copy = receiver.receive(&self.exchanges.given, from, to);
         self.exchanges.under_way.push(receiver.blamed(copy, None)?);
         Ok(())
@@ -73,12 +72,11 @@ impl Shard for Cuda {
 
     fn settle(&mut self) -> Result<(), Error> {
         let copies = std::mem::take(&mut self.exchanges.under_way);
-        let waited = copies.iter().try_for_each(|copy| self.stream.wait(copy)).map_err(Error::from);
-        self.blamed(waited, None)
+        self.blamed(copies.iter().try_for_each(|copy| self.stream.wait(copy)), None)
     }
 
     fn wait_for_list(&mut self) -> Result<bool, Error> {
-        let waited = self.progress.wait().map_err(Error::from);
+        let waited = self.progress.wait();
         self.blamed(waited, None)
     }
 }

@@ -250,15 +250,13 @@ impl Device for Cuda {
     }
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
-        let stream = self.stream.synchronize().map_err(Error::from);
-        self.blamed(stream, None)?;
+        self.blamed(self.stream.synchronize(), None)?;
         self.forget_blocks(&span);
         self.memory.write(span, data)
     }
 
     fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
-        let stream = self.stream.synchronize().map_err(Error::from);
-        self.blamed(stream, None)?;
+        self.blamed(self.stream.synchronize(), None)?;
         self.memory.read(span, data)
     }
 

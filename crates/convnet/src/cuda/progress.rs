@@ -71,9 +71,9 @@ impl Progress {
 impl Cuda {
     /// Adds to an error of the driver where the card is: at the oldest list that is not known to be done, or behind it,
     /// or else at `next`, which it is being given.
-    pub(super) fn blamed<T>(&self, result: Result<T, Error>, next: Option<&Layers>) -> Result<T, Error> {
+    pub(super) fn blamed<T>(&self, result: Result<T, impl Into<Error>>, next: Option<&Layers>) -> Result<T, Error> {
         let oldest = self.progress.given.front().map(|given| &given.layers).or(next);
-        result.map_err(|error| match (error, oldest) {
+        result.map_err(|error| match (error.into(), oldest) {
             (Error::Driver(error), Some(layers)) => {
                 Error::Card { device: self.context.ordinal(), layers: layers.words(), error }
             }
