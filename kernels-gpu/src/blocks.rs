@@ -8,6 +8,8 @@
 //! with `stride * stride * channels` maps in a block. AlexNet's first layer, 11x11 filters at stride 4 over 3 maps, is
 //! then 3x3 filters over 48 maps: chunks of eight can be copied, and the tensor cores' 16 terms are all there, for
 //! 432 terms instead of 363. The gradient of the filters goes back the same way.
+//! The first layer's images are written in blocks by [`crate::augment`]. Others are turned here, in each pass that reads
+//! them: an input that is to be looked at as pixels, and a layer with a stride behind others.
 //! # Thread mapping
 //! A thread owns eight neighbouring maps of a block, or one element of a filter or of its gradient. Tower `t` is row `t`
 //! of the grid.

@@ -167,6 +167,12 @@ pub enum Error {
         /// What it is.
         value: String,
     },
+    /// An operation has the input in blocks of pixels, which this device does not take.
+    #[error("{op}: this device takes no input in blocks of pixels; compile the plan for it (Plan::compile_on)")]
+    Blocks {
+        /// The operation.
+        op: &'static str,
+    },
     /// The GPU device does not do this.
     #[error("{op} on a GPU: {problem}")]
     Unsupported {

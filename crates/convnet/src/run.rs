@@ -100,7 +100,7 @@ impl<D: Device> Network<D> {
     }
 
     fn new(net: &Net, batch: usize, training: Option<Mode>, mut device: D) -> Result<Self, Error> {
-        let compile = |mode| Plan::compile_for(net, device.shards(), batch, mode);
+        let compile = |mode| Plan::compile_on(net, &device, batch, mode);
         let (training, inference) = (training.map(compile).transpose()?, compile(Mode::Infer)?);
         for plan in training.iter().chain([&inference]) {
             plan.regions.iter().try_for_each(|&region| device.reserve(region))?;
@@ -257,7 +257,8 @@ impl<D: Device> Network<D> {
         Ok(found)
     }
 
-    /// The strength of each layer's signal in a forward pass of the step that is still on the device.
+    /// The strength of each layer's signal in a forward pass of the step that is still on the device. That of an input in
+    /// blocks of pixels counts the zeros around images, too.
     ///
     /// # Errors
     /// Those of the device.

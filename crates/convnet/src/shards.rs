@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 use crate::Error;
 use crate::ops::{
-    Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward,
-    SoftmaxForward, Span, Step, Update, for_each_operation,
+    Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad,
+    Device, DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward,
+    LrnForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward,
+    SoftmaxBackward, SoftmaxForward, Span, Step, Update, for_each_operation,
 };
 
 /// A device that others of its kind can send to.
@@ -111,6 +111,10 @@ macro_rules! device {
         impl<D: Shard> Device for Shards<D> {
             fn shards(&self) -> usize {
                 self.devices.len()
+            }
+
+            fn prefers_blocks(&self, shape: &ConvShape) -> bool {
+                self.devices.iter().all(|device| device.prefers_blocks(shape))
             }
 
             fn reserve(&mut self, span: Span) -> Result<(), Error> {

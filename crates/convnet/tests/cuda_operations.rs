@@ -7,8 +7,9 @@ mod common;
 mod suite;
 
 use common::gpu;
+use convnet::Error;
 use convnet::cuda::Precision;
-use convnet::ops::{Forward, ForwardTower, Span, UnaryTower};
+use convnet::ops::{Access, Forward, ForwardTower, Span, UnaryTower};
 use suite::*;
 
 /// On a simulated GPU conv1 to conv5 take minutes: `ALEXNET_LONG_TESTS` asks for them.
@@ -28,45 +29,100 @@ mod bf16 {
 
     operations!(|_| gpu(Precision::Bf16), 0.05, patient());
 
-    /// A weight gradient reads the blocks that the forward pass has made, but no longer than they are those of its input.
-    #[test]
-    fn blocks_are_read_again_until_the_input_changes() {
-        let shape = ConvShape {
-            in_height: 23,
-            in_width: 23,
-            channels: 3,
-            out_height: 5,
-            out_width: 5,
-            filters: 16,
-            size: 11,
-            stride: 4,
-            pad: 2,
-        };
-        let layer = weighted(shape, Setup::default());
-        let [forward, gradient] = [Op::ConvForward(layer.forward), Op::ConvWeightGrad(layer.weight_grad)];
-        let input = gradient.operands()[0].1;
-        let run = |ops: &[&Op], changed: bool, images: usize| {
-            let mut device = gpu(Precision::Bf16);
-            layer.memory.load(&mut device);
-            device.begin(&mut step(1, 2, 2)).unwrap();
-            ops[..ops.len() - 1].iter().for_each(|op| device.run(op).unwrap());
-            device.begin(&mut step(1, images, 2)).unwrap();
-            if changed {
-                device.write(Span { len: 40, ..input }, &[0.5; 40]).unwrap();
-            }
-            device.run(ops[ops.len() - 1]).unwrap();
-            let read = |output: Span| {
-                let mut values = vec![0.0; output.len];
-                device.read(output, &mut values).unwrap();
-                values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    /// A convolution with a stride that is computed over blocks, whatever its input is in.
+    fn strided() -> impl Strategy<Value = (ConvShape, Setup)> {
+        let maps = (prop_oneof![Just((4, 3)), (1_usize..8).prop_map(|maps| (4, maps)), Just((2, 6))], 1_usize..8);
+        let window = (1_usize..=11, 0_usize..5, any::<bool>(), 0_usize..2);
+        let strided = (1_usize..30, 1_usize..30, maps, window, setups());
+        strided.prop_map(|(in_height, in_width, ((stride, channels), eights), (size, pad, ceil, overhang), setup)| {
+            let out_height = window_count(in_height, pad, size, stride, ceil) + overhang;
+            let out_width = window_count(in_width, pad, size, stride, ceil) + overhang;
+            let (filters, in_blocks) = (8 * eights, true);
+            let shape = ConvShape {
+                in_height,
+                in_width,
+                channels,
+                out_height,
+                out_width,
+                filters,
+                size,
+                stride,
+                pad,
+                in_blocks,
             };
-            layer.memory.outputs(&gradient).into_iter().map(read).collect::<Vec<_>>()
-        };
-        for (changed, images) in [(false, 2), (true, 2), (false, 1)] {
-            let (after, alone) = (run(&[&forward, &gradient], changed, images), run(&[&gradient], changed, images));
-            assert!(after == alone, "changed {changed}, {images} images");
+            (shape, Setup { all: false, ..setup })
+        })
+    }
+
+    /// The layer with one input for all towers.
+    fn of_one_input(shape: ConvShape, setup: Setup) -> (Memory, [Op; 2]) {
+        let mut layer = weighted(shape, setup);
+        let inputs = layer.forward.towers[0].inputs.clone();
+        layer.forward.towers.iter_mut().for_each(|tower| tower.inputs.clone_from(&inputs));
+        layer.weight_grad.towers.iter_mut().for_each(|tower| tower.inputs.clone_from(&inputs));
+        (layer.memory, [Op::ConvForward(layer.forward), Op::ConvWeightGrad(layer.weight_grad)])
+    }
+
+    proptest! {
+        #![proptest_config(config(0.05, 200))]
+
+        #[test]
+        fn convolutions_over_blocks((shape, setup) in strided()) {
+            let (memory, [forward, gradient]) = of_one_input(shape, setup);
+            let step = step(setup.seed, setup.images, 2);
+            let slope = match setup.activation {
+                Some(Activation::Tanh { a, b }) => f64::from(a * b),
+                Some(Activation::Relu) | None => 1.0,
+            };
+            let terms = (shape.size * shape.size * shape.channels, setup.images * shape.out_height * shape.out_width);
+            check_op(|_| gpu(Precision::Bf16), &memory, &forward, &step, &[slope * (terms.0 as f64).sqrt()])?;
+            check_op(|_| gpu(Precision::Bf16), &memory, &gradient, &step, &[(terms.1 as f64).sqrt()])?;
         }
-        assert!(run(&[&gradient], false, 2) != run(&[&gradient], true, 2), "the input matters");
+
+        /// An input in blocks gives the bits of the same as pixels.
+        #[test]
+        fn blocks_are_pixels((shape, setup) in strided()) {
+            let shape = ConvShape { in_blocks: false, ..shape };
+            let (memory, ops) = of_one_input(shape, setup);
+            let memory = memory.rounded(Precision::Bf16);
+            let run = |in_blocks: bool| {
+                let mut device = gpu(Precision::Bf16);
+                memory.load(&mut device);
+                device.begin(&mut step(setup.seed, setup.images, 2)).unwrap();
+                let mut bits = Vec::new();
+                for mut op in ops.clone() {
+                    if in_blocks {
+                        let input = memory.live(op.operands()[0].1);
+                        let mut pixels = vec![0.0; input.len];
+                        device.read(input, &mut pixels).unwrap();
+                        let blocks = shape.blocks().of_pixels(&pixels, [shape.in_height, shape.in_width, shape.channels]);
+                        let end = memory.lens()[Region::Work as usize].next_multiple_of(16);
+                        let place = Span::new(Region::Work, end, blocks.len());
+                        device.reserve(place).unwrap();
+                        device.write(place, &blocks).unwrap();
+                        match &mut op {
+                            Op::ConvForward(op) => {
+                                op.shape.in_blocks = true;
+                                op.towers.iter_mut().for_each(|tower| tower.inputs = vec![place]);
+                            }
+                            Op::ConvWeightGrad(op) => {
+                                op.shape.in_blocks = true;
+                                op.towers.iter_mut().for_each(|tower| tower.inputs = vec![place]);
+                            }
+                            _ => unreachable!("the two operations that read the input"),
+                        }
+                    }
+                    device.run(&op).unwrap();
+                    for (_, output) in op.operands().into_iter().filter(|(access, _)| *access == Access::Write) {
+                        let mut values = vec![0.0; memory.live(output).len];
+                        device.read(output, &mut values).unwrap();
+                        bits.extend(values.into_iter().map(f32::to_bits));
+                    }
+                }
+                bits
+            };
+            prop_assert!(run(true) == run(false));
+        }
     }
 
     /// Kernels that read bf16 are given none of what is f32, and the other way round.
@@ -102,6 +158,65 @@ mod bf16 {
             "activation_forward on a GPU: an operand is f32, expected bf16"
         );
     }
+}
+
+proptest! {
+    #![proptest_config(config(0.1, 120))]
+
+    /// Blocks have the bits of the pixels in them, and zeros beyond the border.
+    #[test]
+    fn augment_in_blocks(
+        crop in maps(1, 24), margin in 0_usize..5, side in prop_oneof![Just(4_usize), 1_usize..6],
+        pad in prop_oneof![Just(0_usize), 0_usize..6, Just(4)], (rows, columns) in (1_usize..8, 1_usize..8),
+        half in any::<bool>(), setup in setups(),
+    ) {
+        let precision = if half { Precision::Bf16 } else { Precision::F32 };
+        let (sides, blocks) = ((crop + margin, crop), Blocks { side, pad, rows, columns });
+        check_augment(|_| gpu(precision), sides, Some(blocks), setup)?;
+        let run = |blocks: Option<Blocks>, image_len: usize| {
+            let output = Span::new(Region::Work, 0, setup.images * image_len);
+            let mean = Span::new(Region::Constants, 0, crop * crop * 3);
+            let mut device = gpu(precision);
+            device.reserve(output).unwrap();
+            device.reserve(mean).unwrap();
+            device.write(mean, &(0..mean.len).map(|i| 100.0 + (i % 50) as f32).collect::<Vec<_>>()).unwrap();
+            device.begin(&mut pixels(sides, setup.images, setup.seed)).unwrap();
+            device.augment(&Augment { side: sides.0, crop, mean, blocks, output }).unwrap();
+            let mut values = vec![0.0; output.len];
+            device.read(output, &mut values).unwrap();
+            values
+        };
+        let (pixels, in_blocks) = (run(None, crop * crop * 3), run(Some(blocks), blocks.image_len(3)));
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        prop_assert!(bits(blocks.of_pixels(&pixels, [crop, crop, 3])) == bits(in_blocks));
+    }
+}
+
+/// Blocks are for convolutions in bf16 whose maps they make chunks of.
+#[test]
+fn blocks_that_nothing_reads_are_refused() {
+    let conv = |stride, channels, filters| {
+        let (in_height, in_width, out_height, out_width, size, pad, in_blocks) = (8, 8, 2, 2, 4, 0, true);
+        ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad, in_blocks }
+    };
+    let refused = |precision, shape: ConvShape, setup: Setup| {
+        assert!(!gpu(precision).prefers_blocks(&shape) || setup.towers > 1);
+        let layer = weighted(shape, setup);
+        for op in [Op::ConvForward(layer.forward), Op::ConvWeightGrad(layer.weight_grad)] {
+            let mut device = gpu(precision);
+            layer.memory.load(&mut device);
+            device.begin(&mut step(1, 2, 2)).unwrap();
+            let refusal = device.run(&op);
+            assert!(matches!(refusal, Err(Error::Blocks { .. })), "{refusal:?}");
+        }
+    };
+    let one = Setup { images: 2, ..Setup::default() };
+    refused(Precision::F32, conv(4, 3, 16), one);
+    refused(Precision::Bf16, conv(1, 3, 16), one);
+    refused(Precision::Bf16, conv(3, 3, 16), one);
+    refused(Precision::Bf16, conv(4, 3, 12), one);
+    // Two towers, each with an input of its own.
+    refused(Precision::Bf16, conv(4, 3, 16), Setup { towers: 2, ..one });
 }
 
 /// Around the edges of tiles: up to 32 rows are in short ones, more in tall ones; columns fill the widest but for a chunk.

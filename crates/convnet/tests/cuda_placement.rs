@@ -5,7 +5,7 @@ mod common;
 
 use std::io::Write as _;
 
-use common::placed::{four_towers, joined, mini, train};
+use common::placed::{four_towers, in_blocks, joined, mini, train, train_in_sight};
 use convnet::cuda::{self, Cuda, Precision};
 use convnet::device::Context;
 use convnet::net::Net;
@@ -47,4 +47,10 @@ fn towers_on_several_devices() {
     same_bits(&mini(), &[2], Precision::F32);
     same_bits(&four_towers(), &[2, 4], Precision::Bf16);
     same_bits(&joined(), &[2], Precision::F32);
+    same_bits(&in_blocks(), &[2], Precision::Bf16);
+    // A plan that keeps every tensor has the input as pixels, which the first layer turns into blocks.
+    let both = (cards(1, Precision::Bf16), cards(1, Precision::Bf16));
+    if let (Some(blocks), Some(pixels)) = both {
+        assert!(train(&in_blocks(), blocks) == train_in_sight(&in_blocks(), pixels), "in blocks and as pixels");
+    }
 }

@@ -71,6 +71,7 @@ fn conv_shape() -> ConvShape {
         size: 3,
         stride: 1,
         pad: 1,
+        in_blocks: false,
     }
 }
 
@@ -373,7 +374,7 @@ fn pixels_and_crops_must_fit() {
             memory.load(&mut *device);
             device.begin(&mut step.clone())?;
             let mean = Span { len: crop * crop * 3, ..mean };
-            device.augment(&Augment { side, crop, mean, output })
+            device.augment(&Augment { side, crop, mean, blocks: None, output })
         });
         assert_eq!(format!("{:?}", results[0]), format!("{:?}", results[1]));
         results.into_iter().collect::<Result<(), Error>>()
@@ -402,6 +403,22 @@ fn a_crop_larger_than_the_image_is_refused() {
     for mut device in devices() {
         memory.load(&mut *device);
         device.begin(&mut Step { rgb: vec![7; 12], draws: vec![draw], ..step(1, 1, 2) }).unwrap();
-        refuses!(device.augment(&Augment { side, crop, mean, output }), Error::Step(_));
+        refuses!(device.augment(&Augment { side, crop, mean, blocks: None, output }), Error::Step(_));
+    }
+}
+
+#[test]
+fn the_processor_takes_no_blocks_of_pixels() {
+    let shape = ConvShape { stride: 2, in_blocks: true, ..conv_shape() };
+    let layer = weighted(shape, Setup { images: IMAGES, ..Setup::default() });
+    let [mean, output] = [Region::Constants, Region::Work].map(|region| Span::new(region, 0, 12));
+    let ops = [
+        Op::ConvForward(layer.forward),
+        Op::ConvInputGrad(layer.input_grad),
+        Op::ConvWeightGrad(layer.weight_grad),
+        Op::Augment(Augment { side: 2, crop: 2, mean, blocks: Some(shape.blocks()), output }),
+    ];
+    for op in ops {
+        refuses!(run_on(&mut Cpu::new(2).unwrap(), &layer.memory, &op), Error::Blocks { .. });
     }
 }

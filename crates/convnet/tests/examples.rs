@@ -84,6 +84,7 @@ fn convolution_pads_and_reads_the_window_row_by_row() {
         size: 2,
         stride: 2,
         pad: 1,
+        in_blocks: false,
     };
     let (input, weight, bias, output) = (place(0, 4), place(1, 4), place(2, 1), place(3, 4));
     let towers = vec![ForwardTower { inputs: vec![input], weights: vec![weight], bias, output }];
@@ -108,6 +109,7 @@ fn convolution_hangs_over_to_the_right_and_below() {
         size: 2,
         stride: 2,
         pad: 0,
+        in_blocks: false,
     };
     let (input, weight, bias, output) = (place(0, 6), place(1, 16), place(2, 2), place(3, 4));
     let towers = vec![ForwardTower { inputs: vec![input], weights: vec![weight], bias, output }];
@@ -207,7 +209,7 @@ fn update_decays_with_the_rate() {
 #[test]
 fn augment_flips_pixels_but_not_the_mean() {
     let (mean, output) = (place(0, 12), place(1, 12));
-    let op = Op::Augment(Augment { side: 3, crop: 2, mean, output });
+    let op = Op::Augment(Augment { side: 3, crop: 2, mean, blocks: None, output });
     let draw = Draw { top: 1, left: 0, flip: true, scale: 0.5, shift: [0.0, 1.0, 2.0] };
     // Pixel (y, x) of colour c is 100 y + 10 x + c.
     let rgb = (0..27).map(|i| (100 * (i / 9) + 10 * (i / 3 % 3) + i % 3) as u8).collect();

@@ -116,7 +116,18 @@ fn conv() {
     ] {
         let (out_height, out_width) =
             (window_count(in_height, pad, size, stride, ceil), window_count(in_width, pad, size, stride, ceil));
-        let shape = ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad };
+        let shape = ConvShape {
+            in_height,
+            in_width,
+            channels,
+            out_height,
+            out_width,
+            filters,
+            size,
+            stride,
+            pad,
+            in_blocks: false,
+        };
         check_weighted(shape, setup, |layer| {
             [Op::ConvForward(layer.forward), Op::ConvInputGrad(layer.input_grad), Op::ConvWeightGrad(layer.weight_grad)]
         });
@@ -127,7 +138,18 @@ fn conv() {
 fn conv_with_a_window_that_hangs_over_by_more_than_its_stride() {
     let (in_height, in_width, channels, filters, size, stride, pad) = (4, 3, 2, 2, 4, 1, 0);
     let (out_height, out_width) = (3, 3);
-    let shape = ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad };
+    let shape = ConvShape {
+        in_height,
+        in_width,
+        channels,
+        out_height,
+        out_width,
+        filters,
+        size,
+        stride,
+        pad,
+        in_blocks: false,
+    };
     check_weighted(shape, Setup::default(), |layer| {
         [Op::ConvForward(layer.forward), Op::ConvInputGrad(layer.input_grad), Op::ConvWeightGrad(layer.weight_grad)]
     });

@@ -37,6 +37,7 @@ fn winograd_is_as_accurate_as_promised() {
         size,
         stride: 1,
         pad: size / 2,
+        in_blocks: false,
     };
     for (name, shape, towers) in
         [("conv2", conv(27, 48, 128, 5), 1), ("conv3", conv(13, 128, 192, 3), 2), ("conv4", conv(13, 192, 192, 3), 1)]

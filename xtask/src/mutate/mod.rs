@@ -82,8 +82,7 @@ impl Mutate {
 /// The programs of tests of `convnet`, and their tests that run a kernel, the quickest first: an operation's kernels have
 /// its name in front, and those for bf16 say so.
 fn tests_of(kernel: &str) -> Option<Vec<(&'static str, String)>> {
-    const OPERATIONS: [&str; 9] =
-        ["activation", "add", "augment", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
+    const OPERATIONS: [&str; 8] = ["activation", "add", "dropout", "lrn", "map_norm", "pool", "softmax", "update"];
     let precision = if kernel.contains("bf16") || kernel == "update_rounded" { "bf16" } else { "f32" };
     let operations = |tests: &[&str]| {
         let list: Vec<_> = tests.iter().map(|test| ("cuda_operations", format!("{precision}::{test}"))).collect();
@@ -99,6 +98,11 @@ fn tests_of(kernel: &str) -> Option<Vec<(&'static str, String)>> {
         "gemm_bf16" => device("kernels::bf16_products_are_within_rounding"),
         "blocks_of_images" | "blocks_of_weights" | "gradient_of_blocks" => {
             Some(vec![("cuda_operations", "bf16::alexnet".to_string())])
+        }
+        "augment" | "augment_bf16" => {
+            let mut tests = operations(&["augment", "other_layers_of_alexnet"])?;
+            tests.push(("cuda_operations", "augment_in_blocks".to_string()));
+            Some(tests)
         }
         "softmax_forward" => operations(&["softmax", "logits_that_are_no_numbers", "other_layers_of_alexnet"]),
         _ if begins(&["conv", "sum_parts", "column_sums"]).is_some() => {

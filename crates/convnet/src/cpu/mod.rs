@@ -43,7 +43,7 @@ use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
     MapNormBackward, MapNormForward, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward,
-    Span, Step, Update,
+    Span, Step, Update, expect_pixels,
 };
 use crate::shards::Shard;
 use bf16::Bf16;
@@ -188,6 +188,7 @@ impl Device for Cpu {
     }
 
     fn augment(&mut self, op: &Augment) -> Result<(), Error> {
+        expect_pixels(Augment::NAME, op.blocks.is_some())?;
         let images = self.check(op)?;
         op.check_step(&self.step)?;
         augment::forward(&self.tools, &self.memory, op, &self.step, images);
@@ -195,18 +196,21 @@ impl Device for Cpu {
     }
 
     fn conv_forward(&mut self, op: &ConvForward) -> Result<(), Error> {
+        expect_pixels(ConvForward::NAME, op.shape.in_blocks)?;
         let images = self.check(op)?;
         conv::forward(&self.tools, &self.memory, &mut self.prepared, op, images);
         Ok(())
     }
 
     fn conv_input_grad(&mut self, op: &ConvInputGrad) -> Result<(), Error> {
+        expect_pixels(ConvInputGrad::NAME, op.shape.in_blocks)?;
         let images = self.check(op)?;
         conv::input_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
         Ok(())
     }
 
     fn conv_weight_grad(&mut self, op: &ConvWeightGrad) -> Result<(), Error> {
+        expect_pixels(ConvWeightGrad::NAME, op.shape.in_blocks)?;
         let images = self.check(op)?;
         conv_grad::weight_grad(&self.tools, &self.memory, &mut self.scratch, op, images);
         Ok(())

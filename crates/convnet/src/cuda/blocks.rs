@@ -11,36 +11,14 @@ use super::product::Sources;
 use super::{Cuda, Scratch};
 use crate::Error;
 use crate::device::Argument;
-use crate::ops::{Access, ConvShape, Operation, Span};
+use crate::ops::{ConvShape, Span, expect_pixels};
 
-/// Images that are there as blocks: a forward pass makes them, and the weight gradient reads them again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Turned {
-    input: Span,
-    shape: ConvShape,
-    images: usize,
-}
-
-impl Turned {
-    /// Whether they are of what lies in `span`.
-    pub(super) fn is_of(&self, span: &Span) -> bool {
-        self.input.overlaps(span)
-    }
-}
-
-impl Cuda {
-    /// Drops the blocks of what is written.
-    pub(super) fn forget_blocks(&mut self, written: &Span) {
-        self.turned = self.turned.filter(|turned| !turned.is_of(written));
-    }
-
-    /// Drops the blocks of what an operation writes.
-    pub(super) fn forget_written(&mut self, op: &impl Operation) {
-        if self.turned.is_some() {
-            let written = op.operands().into_iter().filter(|(access, _)| *access != Access::Read);
-            written.for_each(|(_, span)| self.forget_blocks(&span));
-        }
-    }
+/// Whether a convolution is computed over blocks: there is a stride, chunks need blocks and then are possible.
+pub(super) fn suit(precision: Precision, shape: &ConvShape) -> bool {
+    let &ConvShape { channels, filters, stride, .. } = shape;
+    let chunked = |maps: usize| maps.is_multiple_of(bf16::CHUNK as usize);
+    let maps = shape.blocks().maps(channels);
+    precision == Precision::Bf16 && stride > 1 && !chunked(channels) && chunked(maps) && chunked(filters)
 }
 
 /// A convolution that is computed over blocks.
@@ -49,18 +27,30 @@ pub(super) struct Blocks {
     /// The convolution over blocks: no stride, no padding.
     pub(super) extents: Extents,
     kernel_shape: Shape,
-    /// The images.
-    turned: Turned,
-    /// Packs of all images.
-    packs: u32,
     /// Elements of a tower's filters over blocks.
     filter_len: u32,
     /// Elements of a tower's weights.
     weight_len: u32,
-    /// Where images lie.
-    images: u64,
+    images: Images,
     /// Where filters lie, or their gradients.
     filters: u64,
+}
+
+/// Where the blocks of images lie.
+enum Images {
+    /// In the input itself.
+    Input(Span),
+    /// In scratch memory.
+    Turned(u64),
+}
+
+/// Turns pixels into `packs` packs of blocks at `to`.
+fn turn(cuda: &Cuda, pixels: Span, to: u64, shape: &Shape, packs: u32) -> Result<(), Error> {
+    let (from, _) = cuda.address(pixels);
+    let arguments = [Argument::address(&from), Argument::address(&to), Argument::value(shape), Argument::value(&packs)];
+    // SAFETY: the operation passed its check, so the span holds all images; the scratch memory was made for their
+    // blocks, whose maps are a multiple of a pack; grid and block are the kernel's.
+    unsafe { cuda.launch(&IMAGES, grid(packs, 1), &arguments) }
 }
 
 /// Places of towers that are `len` elements apart.
@@ -69,8 +59,8 @@ fn apart(len: u32, towers: usize) -> [u32; MAX_TOWERS] {
 }
 
 impl Blocks {
-    /// The convolution over blocks, where there is a stride, chunks need blocks and then are possible, and all towers
-    /// read one image; with room for images, and for filters or their gradients.
+    /// The convolution over blocks, where they suit it and all towers read one image; with room for filters or their
+    /// gradients. Images of pixels are turned into blocks.
     pub(super) fn new<'a>(
         cuda: &mut Cuda,
         op: &'static str,
@@ -78,24 +68,26 @@ impl Blocks {
         images: usize,
         mut inputs: impl Iterator<Item = &'a Span>,
     ) -> Result<Option<Blocks>, Error> {
-        let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad } = shape;
-        let chunk = bf16::CHUNK as usize;
-        let maps = stride * stride * channels;
-        let chunks = !channels.is_multiple_of(chunk) && maps.is_multiple_of(chunk) && filters.is_multiple_of(chunk);
-        let Some(first) = inputs.next() else { return Ok(None) };
-        if cuda.precision() != Precision::Bf16 || stride == 1 || !chunks || inputs.any(|input| input != first) {
-            return Ok(None);
+        let Some(&input) = inputs.next() else { return Ok(None) };
+        if !suit(cuda.precision(), &shape) || inputs.any(|other| *other != input) {
+            return expect_pixels(op, shape.in_blocks).map(|()| None);
         }
-        let taps = size.div_ceil(stride);
-        let (rows, columns) = (out_height - 1 + taps, out_width - 1 + taps);
-        let over_blocks =
-            ConvShape { in_height: rows, in_width: columns, channels: maps, size: taps, stride: 1, pad: 0, ..shape };
+        let ConvShape { in_height, in_width, channels, filters, size, stride, pad, .. } = shape;
+        let (blocks, taps) = (shape.blocks(), size.div_ceil(stride));
+        let maps = blocks.maps(channels);
+        let over_blocks = ConvShape {
+            in_height: blocks.rows,
+            in_width: blocks.columns,
+            channels: maps,
+            size: taps,
+            stride: 1,
+            pad: 0,
+            in_blocks: false,
+            ..shape
+        };
         let extents = Extents::new(op, over_blocks, images, 0)?;
-        let elements = count(op, images * rows * columns * maps)?;
+        let elements = count(op, images * blocks.image_len(channels))?;
         let filter_len = count(op, taps * taps * maps * filters)?;
-        let image_bytes = (elements as usize * Precision::Bf16.bytes()).next_multiple_of(256);
-        let filter_bytes = MAX_TOWERS * filter_len as usize * Precision::F32.bytes();
-        let base = cuda.scratch(Scratch::Blocks, image_bytes + filter_bytes)?;
         let by = |number: usize| Divisor::new(number as u32);
         let kernel_shape = Shape {
             height: in_height as u32,
@@ -105,41 +97,40 @@ impl Blocks {
             by_stride: by(stride),
             by_channels: by(channels),
             by_maps: by(maps),
-            by_columns: by(columns),
-            by_rows: by(rows),
+            by_columns: by(blocks.columns),
+            by_rows: by(blocks.rows),
             by_taps: by(taps),
             by_size: by(size),
             by_filters: by(filters),
         };
+        let image_bytes = (elements as usize * Precision::Bf16.bytes()).next_multiple_of(256);
+        let image_bytes = if shape.in_blocks { 0 } else { image_bytes };
+        let filter_bytes = MAX_TOWERS * filter_len as usize * Precision::F32.bytes();
+        let base = cuda.scratch(Scratch::Blocks, image_bytes + filter_bytes)?;
+        let images = if shape.in_blocks {
+            Images::Input(input)
+        } else {
+            turn(cuda, input, base, &kernel_shape, elements / PACK)?;
+            Images::Turned(base)
+        };
+        let weight_len = (size * size * channels * filters) as u32;
         Ok(Some(Blocks {
             op,
             extents,
             kernel_shape,
-            turned: Turned { input: *first, shape, images },
-            packs: elements / PACK,
             filter_len,
-            weight_len: (size * size * channels * filters) as u32,
-            images: base,
+            weight_len,
+            images,
             filters: base + image_bytes as u64,
         }))
     }
 
-    /// The blocks of the images of all `towers`, which are made unless they are there.
-    pub(super) fn images(&self, cuda: &mut Cuda, towers: usize) -> Result<Sources, Error> {
-        if cuda.turned != Some(self.turned) {
-            let (from, _) = cuda.address(self.turned.input);
-            let arguments = [
-                Argument::address(&from),
-                Argument::address(&self.images),
-                Argument::value(&self.kernel_shape),
-                Argument::value(&self.packs),
-            ];
-            // SAFETY: the operation passed its check, so the span holds all images; the scratch memory was made for
-            // their blocks, whose maps are a multiple of a pack; grid and block are the kernel's.
-            unsafe { cuda.launch(&IMAGES, grid(self.packs, 1), &arguments) }?;
-            cuda.turned = Some(self.turned);
+    /// The blocks of the images of all `towers`.
+    pub(super) fn images(&self, cuda: &Cuda, towers: usize) -> Result<Sources, Error> {
+        match &self.images {
+            Images::Input(input) => cuda.sources(self.op, std::iter::repeat_n(std::slice::from_ref(input), towers)),
+            &Images::Turned(base) => Ok(Sources::single(&Operand::new(base, Precision::Bf16, apart(0, towers)))),
         }
-        Ok(Sources::single(&Operand::new(self.images, Precision::Bf16, apart(0, towers))))
     }
 
     /// Makes filters over blocks of the weights of each tower.
@@ -159,7 +150,7 @@ impl Blocks {
             Argument::value(&self.kernel_shape),
             Argument::value(&self.filter_len),
         ];
-        // SAFETY: as in `images`, for the weights of each tower.
+        // SAFETY: as in `turn`, for the weights of each tower.
         unsafe { cuda.launch(&WEIGHTS, grid(self.filter_len, towers as u32), &arguments) }?;
         Ok(Sources::single(&filter))
     }

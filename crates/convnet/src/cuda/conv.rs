@@ -10,7 +10,7 @@ use super::operand::count;
 use super::product::{Launch, ProductKernels, column_sums, finish, same};
 use crate::Error;
 use crate::device::Argument;
-use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation};
+use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation, expect_pixels};
 
 const FORWARD: ProductKernels = ProductKernels { f32: &conv::FORWARD, bf16: &bf16::conv::FORWARD };
 const INPUT_GRAD: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD, bf16: &bf16::conv::INPUT_GRAD };
@@ -37,7 +37,7 @@ pub(super) struct Extents {
 impl Extents {
     /// Refuses what a kernel cannot count.
     pub(super) fn new(op: &'static str, shape: ConvShape, images: usize, slice: u32) -> Result<Extents, Error> {
-        let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad } = shape;
+        let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad, .. } = shape;
         for extent in [in_height, in_width, out_height, out_width, size, stride, pad] {
             if extent > MAX_EXTENT as usize {
                 let problem = format!("an extent is {extent}, possible are up to {MAX_EXTENT}");
@@ -107,6 +107,7 @@ pub(super) fn forward(cuda: &mut Cuda, op: &ConvForward, images: usize) -> Resul
 }
 
 pub(super) fn input_grad(cuda: &mut Cuda, op: &ConvInputGrad, images: usize) -> Result<(), Error> {
+    expect_pixels(ConvInputGrad::NAME, op.shape.in_blocks)?;
     input_grad_of(cuda, op, &Extents::new(ConvInputGrad::NAME, op.shape, images, SLICE)?, ConvInputGrad::NAME)
 }
 

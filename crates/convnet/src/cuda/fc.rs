@@ -22,6 +22,7 @@ fn conv_shape(FcShape { inputs, outputs }: FcShape) -> ConvShape {
         size: 1,
         stride: 1,
         pad: 0,
+        in_blocks: false,
     }
 }
 

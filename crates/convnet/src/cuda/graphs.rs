@@ -2,26 +2,18 @@
 //!
 //! A graph holds addresses and numbers of images. What else changes from step to step is read from the card's memory
 //! by the kernels, so a replay is a single call. The first run lets buffers grow that a recording may not allocate.
-//! Whether images are there as blocks decides what is launched: a graph belongs to what was there when it was recorded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Cuda;
-use super::blocks::Turned;
 use crate::Error;
 use crate::device::Graph;
 use crate::ops::{List, Operations, Pass};
 
-/// What is prepared for each list, number of images, and blocks that are there before it.
+/// What is prepared for each list and number of images.
 #[derive(Default)]
-pub(super) struct Graphs(HashMap<(List, usize, Option<Turned>), Option<Recorded>>);
-
-/// A graph, and the blocks that are there behind it.
-struct Recorded {
-    graph: Graph,
-    turned: Option<Turned>,
-}
+pub(super) struct Graphs(HashMap<(List, usize), Option<Graph>>);
 
 impl Graphs {
     /// Forgets everything: a buffer has moved.
@@ -42,35 +34,29 @@ pub(super) fn run_list(cuda: &mut Cuda, list: List, operations: &mut Operations<
 }
 
 fn run_or_replay(cuda: &mut Cuda, list: List, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
-    if list.pass != Pass::Backward && list.part == 0 {
-        // A forward pass makes its input anew.
-        cuda.turned = None;
-    }
-    let key = (list, cuda.step.images(), cuda.turned);
+    let key = (list, cuda.step.images());
     let Some(known) = cuda.graphs.0.remove(&key) else {
         cuda.run_all(operations)?;
         cuda.graphs.0.insert(key, None);
         return Ok(());
     };
-    let mut recorded = match known {
-        Some(recorded) => {
+    let mut graph = match known {
+        Some(graph) => {
             // A replay checks nothing itself: the step is new.
             for planned in operations {
                 planned.op.check_step(&cuda.step)?;
             }
-            recorded
+            graph
         }
         None => {
             let stream = Arc::clone(&cuda.stream);
-            let graph = stream.capture(|| cuda.run_all(operations))?;
-            Recorded { graph, turned: cuda.turned }
+            stream.capture(|| cuda.run_all(operations))?
         }
     };
     // SAFETY: what the kernels use are the buffers of the device; whoever moves one clears the graphs. The module lives
     // as long as the device. The kernels' contracts hold as they did when it was recorded: operations of a list are the
     // same every time, and the step was checked against them.
-    unsafe { cuda.stream.launch_graph(&mut recorded.graph) }?;
-    cuda.turned = recorded.turned;
-    cuda.graphs.0.insert(key, Some(recorded));
+    unsafe { cuda.stream.launch_graph(&mut graph) }?;
+    cuda.graphs.0.insert(key, Some(graph));
     Ok(())
 }

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::Error;
 use crate::device::{Argument, Buffer, Context, Function, Module, Stream, wait};
 use crate::ops::{
-    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
+    ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
     MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward,
     SoftmaxForward, Span, Step, Update,
@@ -99,8 +99,6 @@ pub struct Cuda {
     inputs: StepMemory,
     /// For each [`Scratch`]; grows to the largest and stays.
     scratch: [Option<Buffer>; 2],
-    /// What [`Scratch::Blocks`] has the blocks of.
-    turned: Option<blocks::Turned>,
     /// What is updated.
     tables: update::Tables,
     functions: HashMap<&'static str, Function>,
@@ -131,7 +129,7 @@ impl Cuda {
         let graphs = Graphs::default();
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
-        let (step, scratch, turned) = (Step::default(), [None, None], None);
+        let (step, scratch) = (Step::default(), [None, None]);
         let tables = update::Tables::default();
         Ok(Cuda {
             exchanges,
@@ -139,7 +137,6 @@ impl Cuda {
             step,
             inputs,
             scratch,
-            turned,
             tables,
             functions,
             _module: module,
@@ -170,7 +167,6 @@ impl Cuda {
             return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
         }
         op.check(images, &|region| self.memory.len(region))?;
-        self.forget_written(op);
         Ok(images)
     }
 
@@ -210,15 +206,12 @@ impl Cuda {
         Ok(unsafe { self.stream.launch(self.functions[kernel.name], grid, arguments) }?)
     }
 
-    /// At least `bytes` of scratch memory; contents do not outlive the operation, except for [`Cuda::turned`].
+    /// At least `bytes` of scratch memory; contents do not outlive the operation.
     fn scratch(&mut self, what: Scratch, bytes: usize) -> Result<u64, Error> {
         let scratch = &mut self.scratch[what as usize];
         if scratch.as_ref().is_none_or(|scratch| scratch.len() < bytes) {
             self.stream.synchronize()?;
             self.graphs.clear();
-            if let Scratch::Blocks = what {
-                self.turned = None;
-            }
             *scratch = None;
             *scratch = Some(Buffer::zeroed(&self.context, bytes)?);
         }
@@ -243,6 +236,10 @@ enum Scratch {
 }
 
 impl Device for Cuda {
+    fn prefers_blocks(&self, shape: &ConvShape) -> bool {
+        blocks::suit(self.precision(), shape)
+    }
+
     fn reserve(&mut self, span: Span) -> Result<(), Error> {
         self.stream.synchronize()?;
         self.graphs.clear();
@@ -251,7 +248,6 @@ impl Device for Cuda {
 
     fn write(&mut self, span: Span, data: &[f32]) -> Result<(), Error> {
         self.blamed(self.stream.synchronize(), None)?;
-        self.forget_blocks(&span);
         self.memory.write(span, data)
     }
 

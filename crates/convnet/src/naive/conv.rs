@@ -43,11 +43,8 @@ fn for_each_tap(shape: &ConvShape, images: usize, mut f: impl FnMut(usize, usize
                 for ky in 0..shape.size {
                     for kx in 0..shape.size {
                         let (top, left) = (y * shape.stride + ky, x * shape.stride + kx);
-                        let inside = (shape.pad..shape.pad + shape.in_height).contains(&top)
-                            && (shape.pad..shape.pad + shape.in_width).contains(&left);
-                        if inside {
-                            let (row, column) = (top - shape.pad, left - shape.pad);
-                            let pixel = n * shape.input_len() + (row * shape.in_width + column) * shape.channels;
+                        if let Some(pixel) = shape.pixel(top, left) {
+                            let pixel = n * shape.input_len() + pixel;
                             f(pixel, (ky * shape.size + kx) * shape.channels * shape.filters, position);
                         }
                     }

@@ -2,8 +2,9 @@
 //!
 //! `out[n, y, x, c] = (rgb[n, top + y, left + (flip ? crop - 1 - x : x), c] - mean[y, x, c]) * scale + shift[c]`.
 //! The mean is subtracted by position in the crop, never flipped (`convdata.py`, 2012).
+//! Written as pixels, `[N, crop, crop, 3]`, or as [`Blocks`] of them.
 
-use super::{Access, Operation, Span, Step, expect, expect_images};
+use super::{Access, Blocks, Operation, Span, Step, expect, expect_images};
 use crate::Error;
 
 /// What happens to one image: made by [`crate::augment`], read by the device.
@@ -30,7 +31,9 @@ pub struct Augment {
     pub crop: usize,
     /// `[crop, crop, 3]`
     pub mean: Span,
-    /// `[N, crop, crop, 3]`, overwritten.
+    /// The blocks that the output is written in, if any.
+    pub blocks: Option<Blocks>,
+    /// `[N, crop, crop, 3]`, or `[N, rows, columns, side * side * 3]` of the blocks; overwritten.
     pub output: Span,
 }
 
@@ -45,7 +48,8 @@ impl Operation for Augment {
     fn check_shapes(&self, images: usize) -> Result<(), Error> {
         let len = self.crop * self.crop * 3;
         expect(Self::NAME, "mean", &self.mean, len)?;
-        expect_images(Self::NAME, "output", &self.output, images * len)
+        let image_len = self.blocks.map_or(len, |blocks| blocks.image_len(3));
+        expect_images(Self::NAME, "output", &self.output, images * image_len)
     }
 
     fn check_step(&self, step: &Step) -> Result<(), Error> {

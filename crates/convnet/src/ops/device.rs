@@ -1,7 +1,7 @@
 //! The interface of devices: one method for each operation.
 
 use super::{
-    Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad,
+    Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad,
     DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward,
     MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
     Span, Step, Update,
@@ -102,6 +102,11 @@ macro_rules! operations {
             fn shards(&self) -> usize {
                 1
             }
+            /// Whether a plan for this device should have the input of a first layer of this shape in
+            /// [`Blocks`](super::Blocks).
+            fn prefers_blocks(&self, _shape: &ConvShape) -> bool {
+                false
+            }
             /// Makes a region long enough for `span`. New memory is zero; old contents stay.
             ///
             /// # Errors
@@ -172,6 +177,10 @@ macro_rules! operations {
         impl<D: Device + ?Sized> Device for Box<D> {
             fn shards(&self) -> usize {
                 (**self).shards()
+            }
+
+            fn prefers_blocks(&self, shape: &ConvShape) -> bool {
+                (**self).prefers_blocks(shape)
             }
 
             fn reserve(&mut self, span: Span) -> Result<(), Error> {

@@ -4,7 +4,8 @@
 //! [`crate::plan::Plan`] is a list of them; a [`Device`] has one method for each.
 //!
 //! # Layouts
-//! - Activations: NHWC, one span `[N, H, W, C]` per tower, where `C` counts the maps of one tower.
+//! - Activations: NHWC, one span `[N, H, W, C]` per tower, where `C` counts the maps of one tower. The input alone may be
+//!   in [`Blocks`] of pixels.
 //! - Convolution weights: one span `[size, size, C, F]` per (consuming tower, source tower), filters innermost.
 //! - Fully connected weights: one span `[inputs, outputs]` per (consuming tower, source tower).
 //! - Spans that hold images may be longer than a step's images need; only the first `n` images are touched.
@@ -25,6 +26,7 @@
 mod activation;
 mod add;
 mod augment;
+mod blocks;
 mod conv;
 mod device;
 mod dropout;
@@ -42,6 +44,7 @@ mod weighted;
 pub use activation::{Activation, ActivationBackward, ActivationForward, ActivationShape};
 pub use add::{Add, AddTower};
 pub use augment::{Augment, Draw};
+pub use blocks::Blocks;
 pub use conv::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad};
 pub(crate) use device::for_each_operation;
 pub use device::{Device, List, Op, Operations, Pass, Planned};
@@ -219,6 +222,11 @@ pub fn window_count(input: usize, pad: usize, size: usize, stride: usize, ceil: 
 /// Refuses operations with an extent of 0 or without towers.
 fn proper(op: &'static str, shape: bool, towers: usize) -> Result<(), Error> {
     if shape && towers > 0 { Ok(()) } else { Err(Error::Empty { op }) }
+}
+
+/// For a device that takes pixels only.
+pub(crate) fn expect_pixels(op: &'static str, in_blocks: bool) -> Result<(), Error> {
+    if in_blocks { Err(Error::Blocks { op }) } else { Ok(()) }
 }
 
 fn expect(op: &'static str, what: &'static str, span: &Span, expected: usize) -> Result<(), Error> {

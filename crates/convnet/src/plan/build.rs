@@ -9,19 +9,29 @@ use super::shape::Shape;
 use super::{Mode, Parameter, Plan, Planned, Results, Tensor};
 use crate::net::{Extent, Kind, Layer, Learning, Net};
 use crate::ops::{
-    Activation, Augment, Exchange, Forward, ForwardTower, Op, Region, SoftmaxForward, Span, Transfer, UnaryForward,
-    UnaryShape, UnaryTower, Update, WeightedShape,
+    Activation, Augment, Blocks, ConvShape, Exchange, Forward, ForwardTower, Op, Region, SoftmaxForward, Span,
+    Transfer, UnaryForward, UnaryShape, UnaryTower, Update, WeightedShape,
 };
 
-pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode) -> Plan {
+pub(super) fn plan(
+    net: &Net,
+    placement: Placement,
+    images: usize,
+    mode: Mode,
+    prefers_blocks: &dyn Fn(&ConvShape) -> bool,
+) -> Plan {
     let shards = placement.shards;
     let lens = vec![[0; Region::ALL.len()]; shards];
-    let mut builder = Builder { net, placement, images, mode, lens, layers: Vec::new() };
+    let blocks = match Shape::of(net, 0, false) {
+        Shape::Conv(shape) if mode != Mode::Inspect && prefers_blocks(&shape) => Some(shape.blocks()),
+        _ => None,
+    };
+    let mut builder = Builder { net, placement, images, mode, blocks, lens, layers: Vec::new() };
     let crop = net.augment.crop;
     let means = (0..shards).map(|shard| builder.span(shard, Region::Constants, crop * crop * 3)).collect::<Vec<_>>();
-    let input = builder.everywhere(net.input_of(0));
+    let input = builder.everywhere(builder.input());
     let augment = |output: Span| {
-        let augment = Augment { side: net.augment.image, crop, mean: means[output.shard], output };
+        let augment = Augment { side: net.augment.image, crop, mean: means[output.shard], blocks, output };
         Planned { layer: "input".to_string(), op: Op::Augment(augment) }
     };
     let mut forward: Vec<Planned> = input[0].all().map(augment).collect();
@@ -84,12 +94,26 @@ pub(super) struct Builder<'a> {
     pub(super) placement: Placement,
     images: usize,
     pub(super) mode: Mode,
+    /// The blocks that the input is in, if any.
+    blocks: Option<Blocks>,
     /// Floats of each region of each shard.
     lens: Vec<[usize; Region::ALL.len()]>,
     pub(super) layers: Vec<Built>,
 }
 
 impl Builder<'_> {
+    /// The network's input.
+    fn input(&self) -> Extent {
+        let pixels = self.net.input_of(0);
+        let in_blocks = |Blocks { rows, columns, .. }: Blocks, maps| Extent {
+            height: rows,
+            width: columns,
+            channels: maps,
+            ..pixels
+        };
+        self.blocks.map_or(pixels, |blocks| in_blocks(blocks, blocks.maps(pixels.channels)))
+    }
+
     pub(super) fn span(&mut self, shard: usize, region: Region, len: usize) -> Span {
         let end = &mut self.lens[shard][region as usize];
         let start = *end;
@@ -232,7 +256,10 @@ impl Builder<'_> {
     }
 
     pub(super) fn shape(&self, index: usize) -> Shape {
-        Shape::of(self.net, index, self.mode != Mode::Infer)
+        match Shape::of(self.net, index, self.mode != Mode::Infer) {
+            Shape::Conv(shape) if index == 0 => Shape::Conv(ConvShape { in_blocks: self.blocks.is_some(), ..shape }),
+            shape => shape,
+        }
     }
 
     /// What a shard does for a layer, if anything.
@@ -304,7 +331,7 @@ impl Builder<'_> {
                 tensors.push(Tensor { layer: layer.to_string(), tower, extent, value: value.own, gradient });
             }
         };
-        add("input", self.net.input_of(0), input, &gradients[0]);
+        add("input", self.input(), input, &gradients[0]);
         for (index, (layer, built)) in self.net.layers.iter().zip(&self.layers).enumerate() {
             add(&layer.name, layer.output, &built.outputs, &gradients[index + 1]);
         }

@@ -14,7 +14,7 @@ use std::fmt;
 use crate::Error;
 use crate::net::{Extent, Net};
 pub use crate::ops::Planned;
-use crate::ops::{Region, Span};
+use crate::ops::{ConvShape, Device, Region, Span};
 use placement::Placement;
 
 /// What a plan is for.
@@ -63,7 +63,7 @@ pub struct Tensor {
     pub layer: String,
     /// The tower.
     pub tower: usize,
-    /// `[N, height, width, channels]`
+    /// `[N, height, width, channels]`; of an input in blocks of pixels, those of blocks.
     pub extent: Extent,
     /// The value.
     pub value: Span,
@@ -116,7 +116,7 @@ impl Parameter {
 impl Plan {
     /// Compiles `net` for steps of up to `images` images on one device.
     pub fn compile(net: &Net, images: usize, mode: Mode) -> Plan {
-        Plan::build(net, Placement::whole(net), images, mode)
+        Plan::build(net, Placement::whole(net), images, mode, &|_| false)
     }
 
     /// Compiles `net` for several devices, each with as many of its towers.
@@ -124,11 +124,27 @@ impl Plan {
     /// # Errors
     /// [`Error::Placement`] when the towers cannot be shared out evenly.
     pub fn compile_for(net: &Net, shards: usize, images: usize, mode: Mode) -> Result<Plan, Error> {
-        Ok(Plan::build(net, Placement::new(net, shards)?, images, mode))
+        Ok(Plan::build(net, Placement::new(net, shards)?, images, mode, &|_| false))
     }
 
-    fn build(net: &Net, placement: Placement, images: usize, mode: Mode) -> Plan {
-        let mut plan = build::plan(net, placement, images, mode);
+    /// Compiles `net` for a device: for as many as stand behind it, and with the input in the form that it prefers, but
+    /// for [`Mode::Inspect`], which keeps it as pixels.
+    ///
+    /// # Errors
+    /// As [`Plan::compile_for`].
+    pub fn compile_on<D: Device + ?Sized>(net: &Net, device: &D, images: usize, mode: Mode) -> Result<Plan, Error> {
+        let placement = Placement::new(net, device.shards())?;
+        Ok(Plan::build(net, placement, images, mode, &|shape| device.prefers_blocks(shape)))
+    }
+
+    fn build(
+        net: &Net,
+        placement: Placement,
+        images: usize,
+        mode: Mode,
+        prefers_blocks: &dyn Fn(&ConvShape) -> bool,
+    ) -> Plan {
+        let mut plan = build::plan(net, placement, images, mode, prefers_blocks);
         if mode != Mode::Inspect {
             memory::share(&mut plan);
         }

@@ -32,6 +32,7 @@ impl Shape {
                 size,
                 stride,
                 pad,
+                in_blocks: false,
             }),
             Kind::Fc { .. } => Shape::Fc(FcShape { inputs: input.tower_len(), outputs: output.channels }),
             Kind::Activation(activation) => Shape::Activation(ActivationShape { activation, len: output.tower_len() }),

@@ -11,9 +11,9 @@ pub use crate::common::layers::{Setup, Unary, Weighted, unary, weighted};
 pub use crate::common::memory::{Fill, Memory};
 pub use crate::common::{Tested, step};
 pub use convnet::ops::{
-    Activation, ActivationShape, Add, AddTower, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, LrnShape,
-    MapNormShape, Op, PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward, UnaryForward,
-    UnaryShape, Update, WeightedShape, window_count,
+    Activation, ActivationShape, Add, AddTower, Augment, Blocks, ConvShape, Device, Draw, DropoutShape, FcShape,
+    LrnShape, MapNormShape, Op, PoolShape, Region, Scaling, SoftmaxBackward, SoftmaxForward, Step, UnaryBackward,
+    UnaryForward, UnaryShape, Update, WeightedShape, window_count,
 };
 pub use convnet::philox::words;
 pub use proptest::prelude::*;
@@ -139,7 +139,18 @@ pub fn convs() -> impl Strategy<Value = (ConvShape, Setup)> {
         .prop_map(|((in_height, in_width, ceil, overhang), (channels, filters), (size, stride, pad), setup)| {
             let out_height = window_count(in_height, pad, size, stride, ceil) + overhang;
             let out_width = window_count(in_width, pad, size, stride, ceil) + overhang;
-            let shape = ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad };
+            let shape = ConvShape {
+                in_height,
+                in_width,
+                channels,
+                out_height,
+                out_width,
+                filters,
+                size,
+                stride,
+                pad,
+                in_blocks: false,
+            };
             (shape, setup)
         })
         .prop_filter("too much work", |(shape, setup)| {
@@ -181,7 +192,7 @@ pub fn shapes_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy, every: b
     let all = Setup { all: true, ..own };
     let conv = |in_side, channels, out_side, filters, size, stride, pad| {
         let (in_height, in_width, out_height, out_width) = (in_side, in_side, out_side, out_side);
-        ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad }
+        ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad, in_blocks: false }
     };
     if every {
         check_conv(device, conv(224, 3, 55, 48, 11, 4, 0), Setup { fill: Fill::Signed, ..own })?;
@@ -218,7 +229,7 @@ pub fn layers_of_alexnet<D: Tested>(device: impl Fn(usize) -> D + Copy) -> TestC
         DropoutShape { units: 2048, first_tower: 0, layer: 1, keep: 0.5, scaling: Scaling::Test, training: true };
     check_unary(device, shape, setup, Op::DropoutForward, Op::DropoutBackward)?;
     check_softmax(device, 1000, Setup { images: 3, fill: Fill::Signed, ..setup })?;
-    check_augment(device, 256, 224, setup)
+    check_augment(device, (256, 224), None, setup)
 }
 
 /// More towers than a GPU takes in one launch, and windows over more maps than it takes at once.
@@ -297,20 +308,28 @@ pub fn check_add<D: Tested>(
     check_op(device, &memory, &op, &step(seed, images, 2), &[1.0])
 }
 
+/// A step with random pixels and draws.
+pub fn pixels((side, crop): (usize, usize), images: usize, seed: u64) -> Step {
+    Step {
+        rgb: (0..images * side * side * 3).map(|i| words(seed, 1, i as u32, 99, 0)[0] as u8).collect(),
+        draws: (0..images).map(|i| draw(words(seed, 2, i as u32, 99, 0), side - crop)).collect(),
+        ..step(seed, images, 2)
+    }
+}
+
 pub fn check_augment<D: Tested>(
     device: impl Fn(usize) -> D + Copy,
-    side: usize,
-    crop: usize,
+    (side, crop): (usize, usize),
+    blocks: Option<Blocks>,
     setup: Setup,
 ) -> TestCaseResult {
     let Setup { images, seed, .. } = setup;
     let mut memory = Memory::new(seed);
     let mean = memory.exact(Region::Constants, crop * crop * 3, Fill::Signed);
-    let output = memory.images(images, crop * crop * 3, Fill::Signed);
-    let mut step = step(seed, images, 2);
-    step.rgb = (0..images * side * side * 3).map(|i| words(seed, 1, i as u32, 99, 0)[0] as u8).collect();
-    step.draws = (0..images).map(|i| draw(words(seed, 2, i as u32, 99, 0), side - crop)).collect();
-    check_op(device, &memory, &Op::Augment(Augment { side, crop, mean, output }), &step, &[1.0])
+    let image_len = blocks.map_or(crop * crop * 3, |blocks| blocks.image_len(3));
+    let output = memory.images(images, image_len, Fill::Signed);
+    let step = pixels((side, crop), images, seed);
+    check_op(device, &memory, &Op::Augment(Augment { side, crop, mean, blocks, output }), &step, &[1.0])
 }
 
 /// The tests for `$device`, a function from a number of threads to a device, with `$cases` times as many cases as the
@@ -402,7 +421,7 @@ macro_rules! operations {
 
             #[test]
             fn augment(side in 1_usize..20, margin in 0_usize..5, setup in setups()) {
-                check_augment($device, side, side.saturating_sub(margin).max(1), setup)?;
+                check_augment($device, (side, side.saturating_sub(margin).max(1)), None, setup)?;
             }
         }
 

@@ -19,6 +19,12 @@ pub fn four_towers() -> Net {
     Net::parse(&MINI.replacen("towers = 2", "towers = 4", 1), "four", None).unwrap()
 }
 
+/// With a first layer over blocks of pixels on a GPU in bf16, whose last windows hang over, as the paper's do.
+pub fn in_blocks() -> Net {
+    let text = MINI.replacen("size = 5\nstride = 2\npad = 2", "size = 7\nstride = 4", 1);
+    Net::parse(&text, "in blocks", None).unwrap()
+}
+
 /// Four towers, with normalisations over all of them, before and behind layers that read their own.
 pub fn joined() -> Net {
     let text =
@@ -28,7 +34,10 @@ pub fn joined() -> Net {
 
 /// A network with initial weights.
 pub fn network<D: Device>(net: &Net, device: D) -> Network<D> {
-    let mut network = Network::for_training(net, 3, device).unwrap();
+    started(net, Network::for_training(net, 3, device).unwrap())
+}
+
+fn started<D: Device>(net: &Net, mut network: Network<D>) -> Network<D> {
     network.initialise(3).unwrap();
     let crop = net.augment.crop;
     network.set_mean(&(0..crop * crop * 3).map(|i| 100.0 + (i % 50) as f32).collect::<Vec<_>>()).unwrap();
@@ -72,7 +81,15 @@ pub struct Trained {
 
 /// Trains for [`STEPS`].
 pub fn train<D: Device>(net: &Net, device: D) -> Trained {
-    let mut network = network(net, device);
+    steps_of(net, network(net, device))
+}
+
+/// As [`train`], with a plan that keeps every tensor.
+pub fn train_in_sight<D: Device>(net: &Net, device: D) -> Trained {
+    steps_of(net, started(net, Network::for_inspection(net, 3, device).unwrap()))
+}
+
+fn steps_of<D: Device>(net: &Net, mut network: Network<D>) -> Trained {
     let mut losses = Vec::new();
     for mut step in steps(net, &network, &STEPS) {
         losses.push(network.train(&mut step).unwrap().loss);

@@ -67,11 +67,15 @@ fn a_replay_with_another_batch_and_rate_gives_the_bits_of_calls() {
     if std::env::var_os("ALEXNET_TEST_GPU").is_none() {
         cuda::simulate(2).unwrap();
     }
-    let net = Net::parse(NET, "mini.toml", None).unwrap();
-    for precision in [Precision::F32, Precision::Bf16] {
-        let replayed = train(&net, precision, |_| {});
+    let mini = Net::parse(NET, "mini.toml", None).unwrap();
+    // Whose first layer has its input in blocks of pixels.
+    let in_blocks = NET.replacen("size = 5\nstride = 2\npad = 2", "size = 7\nstride = 4", 1);
+    let in_blocks = Net::parse(&in_blocks, "in blocks", None).unwrap();
+    let cases = [(&mini, Precision::F32), (&mini, Precision::Bf16), (&in_blocks, Precision::Bf16)];
+    for (net, precision) in cases {
+        let replayed = train(net, precision, |_| {});
         // A device that reserves memory forgets its graphs, so every list runs as it is.
-        let called = train(&net, precision, |device| device.reserve(Span::new(Region::Weights, 0, 0)).unwrap());
+        let called = train(net, precision, |device| device.reserve(Span::new(Region::Weights, 0, 0)).unwrap());
         assert!(replayed == called, "{precision:?}: a step differs");
         let mut losses: Vec<f64> = called.iter().map(|(outcome, _)| outcome.loss).collect();
         losses.dedup();
