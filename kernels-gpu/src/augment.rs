@@ -18,10 +18,19 @@
 //! # Cost
 //! A byte and the mean's float read, an element written: 59 MB for 128 crops of 224x224 in bf16.
 //! # Tried
-//! By the model for an H100, 128 images, bf16 (nothing measured), 24 November 2026: pixels written here and turned into
-//! blocks by a kernel of their own took 61.8 + 46.5 us, for 137 MB of DRAM and 905 MB that the SMs request. Blocks
-//! written here, with the place, the draw and the mean of a pack found once for all of it, were predicted at 37 us, 60 MB
-//! and 300 MB: COUNTED.
+//! By the model for an H100, 128 images, 24 November 2026; nothing was measured. Requested is what SMs ask of the L2.
+//!
+//! | | time us | DRAM MB | requested MB | M instructions |
+//! | --- | --- | --- | --- | --- |
+//! | bf16: place and draw of each element; a second kernel makes blocks of pixels | 61.8 + 46.5 | 137 | 905 | 54 |
+//! | blocks from here; place, draw and mean once for a pack, predicted | 37 | 60 | 300 | 21 |
+//! | counted, kept | 38.6 | 60 | 315 | 27 |
+//! | f32, pixels: before | 66.1 | 97 | 559 | 32 |
+//! | predicted | 35 | 97 | 270 | |
+//! | counted, kept | 34.0 | 97 | 275 | 26 |
+//!
+//! Crops that are no multiple of 4 (227) are written one element to a thread, which they were not before in batches
+//! of a multiple of 4; not counted.
 
 use crate::Argument;
 use crate::element::{Divisor, THREADS};
@@ -55,8 +64,8 @@ impl Argument for Shape {
 }
 
 impl Shape {
-    /// The image of element `i` of the output, the crop's row that it is of, and the element of that row; beyond the crop
-    /// one of the two is not below `crop` and `3 * crop`.
+    /// The image of element `i` of the output, the crop's row that it is of, and the element of that row; beyond the
+    /// crop one of the two is not below `crop` and `3 * crop`.
     #[inline(always)]
     pub const fn place(&self, i: u32) -> (u32, u32, u32) {
         let (block, i) = self.by_block.divide(i);
@@ -76,8 +85,8 @@ kernel! {
     /// - `rgb` and `draws` are device pointers to `side * side * 3` bytes and a draw for each of these images; no draw
     ///   leaves the image. `mean` is one to `crop * crop * 3` floats.
     /// - The shape's divisors are those of its extents.
-    /// - `width` is 1; or 4, `n`, the crop, its padding and the elements of a block's row are multiples of 4, and `mean`
-    ///   and `output` are aligned to four elements.
+    /// - `width` is 1; or 4, `n`, the crop, its padding and the elements of a block's row are multiples of 4, and
+    ///   `mean` and `output` are aligned to four elements.
     /// - Launched with exactly this grid and block.
     [threads = THREADS, min_blocks = 1, shared_bytes = 0]
     AUGMENT: fn augment<E>(
