@@ -90,7 +90,7 @@ impl Blocks {
         let (rows, columns) = (out_height - 1 + taps, out_width - 1 + taps);
         let over_blocks =
             ConvShape { in_height: rows, in_width: columns, channels: maps, size: taps, stride: 1, pad: 0, ..shape };
-        let extents = Extents::new(op, over_blocks, images, 0)?;
+        let extents = Extents::new(op, over_blocks, images)?;
         let elements = count(op, images * rows * columns * maps)?;
         let filter_len = count(op, taps * taps * maps * filters)?;
         let image_bytes = (elements as usize * Precision::Bf16.bytes()).next_multiple_of(256);
