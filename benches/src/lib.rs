@@ -30,10 +30,11 @@ pub fn least_bytes(op: &Op, precision: Precision) -> u64 {
         }
     });
     // An update reads and writes the weights themselves, and writes the copy of them that products read.
-    let copied = matches!(op, Op::Update(_)) && precision == Precision::Bf16;
+    let updates = written.iter().any(|span| span.region == Region::Weights);
+    let copied = updates && precision == Precision::Bf16;
     let size = |region| match region {
         Region::Work => precision.bytes(),
-        Region::Weights if !matches!(op, Op::Update(_)) => precision.bytes(),
+        Region::Weights if !updates => precision.bytes(),
         _ => size_of::<f32>(),
     };
     let operands = read.iter().chain(&written).map(|span| (span.len * size(span.region)) as u64);

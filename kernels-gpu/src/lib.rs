@@ -34,6 +34,7 @@ pub mod column_sums;
 pub mod conv;
 pub mod dropout;
 pub mod element;
+pub mod fc_update;
 pub mod fill;
 pub mod gemm;
 pub mod gemm_bf16;
@@ -56,7 +57,7 @@ pub use kernel::{Argument, Kernel, Kernels, Kind, Parameter};
 pub use precision::Precision;
 
 /// Every kernel of the crate. The gates of `build-ptx` compare it with the PTX, both ways.
-pub const KERNELS: [Kernel; 70] = [
+pub const KERNELS: [Kernel; 74] = [
     fill::FILL,
     vector_add::VECTOR_ADD,
     block_reduce::BLOCK_REDUCE,
@@ -77,6 +78,8 @@ pub const KERNELS: [Kernel; 70] = [
     bf16::conv::WEIGHT_GRAD_96,
     bf16::conv::WEIGHT_GRAD_128,
     bf16::conv::WEIGHT_GRAD_ANY,
+    bf16::fc_update::WEIGHT_UPDATE_128,
+    bf16::fc_update::WEIGHT_UPDATE_ANY,
     blocks::IMAGES,
     blocks::WEIGHTS,
     blocks::GRADIENT,
@@ -91,6 +94,8 @@ pub const KERNELS: [Kernel; 70] = [
     conv::WEIGHT_GRAD_48,
     conv::WEIGHT_GRAD_64,
     conv::WEIGHT_GRAD_ANY,
+    fc_update::WEIGHT_UPDATE_64,
+    fc_update::WEIGHT_UPDATE_ANY,
     update::UPDATE,
     update::UPDATE_ROUNDED,
     add::ADD.f32,

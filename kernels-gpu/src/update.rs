@@ -19,8 +19,10 @@
 //! # Tried
 //! On an H100 a launch for each of the 37 parameters took 3 us or more for each, 85 us beyond what the bytes need.
 
-use crate::element::THREADS;
+use crate::Argument;
+use crate::element::{Offsets, THREADS};
 use crate::geometry::ceil_div;
+use crate::kernel::Kind;
 use crate::precision::Bf16;
 
 /// Elements of a block.
@@ -62,6 +64,22 @@ impl Parameter {
 }
 
 const _: () = assert!(size_of::<Parameter>() == 32);
+
+/// The numbers of an update of up to four problems, for a kernel that has their gradients in registers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct Rule {
+    /// Which of the step's rates applies to each.
+    pub rate: Offsets,
+    /// Factor of the last step's velocity.
+    pub momentum: f32,
+    /// Weight decay.
+    pub decay: f32,
+}
+
+impl Argument for Rule {
+    const KIND: Kind = Kind::Struct;
+}
 
 kernel! {
     /// Updates all parameters of a table. Grid: the blocks of all parameters; block: [`THREADS`].
@@ -114,10 +132,60 @@ kernel! {
 }
 
 #[cfg(target_arch = "nvptx64")]
+pub use device::Factors;
+
+#[cfg(target_arch = "nvptx64")]
 mod device {
-    use super::{BLOCK, Parameter};
+    use super::{BLOCK, Parameter, Rule};
     use crate::arch::{F32x4, block_x, fma, thread};
     use crate::element::Pack;
+
+    /// What weights, velocities and gradients are multiplied by.
+    #[derive(Clone, Copy)]
+    pub struct Factors {
+        momentum: f32,
+        /// Weight decay times rate.
+        shrink: f32,
+        rate: f32,
+    }
+
+    impl Rule {
+        /// Those of a problem.
+        ///
+        /// # Safety
+        /// `rates` is a device pointer to the rates that the rule names.
+        #[inline(always)]
+        pub unsafe fn factors(self, rates: *const f32, problem: u32) -> Factors {
+            // SAFETY: the caller's contract.
+            let rate = unsafe { *rates.add(self.rate.of(problem) as usize) };
+            Factors { momentum: self.momentum, shrink: self.decay * rate, rate }
+        }
+    }
+
+    impl Factors {
+        /// The new weights and velocities.
+        #[inline(always)]
+        pub fn apply<P: Pack>(self, weights: P, velocity: P, gradient: P) -> (P, P) {
+            let Factors { momentum, shrink, rate } = self;
+            let v = velocity.zip3(weights, gradient, |v, w, g| fma(-rate, g, fma(-shrink, w, momentum * v)));
+            (weights.zip(v, |w, v| w + v), v)
+        }
+
+        /// Updates a pack in memory, and gives its new weights.
+        ///
+        /// # Safety
+        /// Both point to a pack of floats and are aligned to it.
+        #[inline(always)]
+        pub unsafe fn update<P: Pack>(self, weights: *mut f32, velocity: *mut f32, gradient: P) -> P {
+            // SAFETY: the caller's contract.
+            unsafe {
+                let (w, v) = self.apply(P::load(weights), P::load(velocity), gradient);
+                v.store(velocity);
+                w.store(weights);
+                w
+            }
+        }
+    }
 
     /// Those of a launch.
     #[derive(Clone, Copy)]
@@ -179,7 +247,7 @@ mod device {
         }
     }
 
-    /// Updates the pack at element `i` of a parameter.
+    /// Updates the pack at element `i` of a parameter, and shows its new weights to `also`.
     ///
     /// # Safety
     /// The kernel's contract; the pack is one of the parameter's, and this thread's own.
@@ -190,16 +258,10 @@ mod device {
         // SAFETY: the caller's contract.
         unsafe {
             let rate = *parameters.rates.add(rate as usize);
-            let shrink = decay * rate;
-            let weights = parameters.weights.add(place);
+            let factors = Factors { momentum, shrink: decay * rate, rate };
             let velocity = parameters.velocity.add((parameter.velocity + i) as usize);
-            let gradient = parameters.gradient.add((parameter.gradient + i) as usize);
-            let (w, g) = (P::load(weights), P::load(gradient));
-            let v = P::load(velocity).zip3(w, g, |v, w, g| fma(-rate, g, fma(-shrink, w, momentum * v)));
-            v.store(velocity);
-            let w = w.zip(v, |w, v| w + v);
-            w.store(weights);
-            also(place, w);
+            let gradient = P::load(parameters.gradient.add((parameter.gradient + i) as usize));
+            also(place, factors.update(parameters.weights.add(place), velocity, gradient));
         }
     }
 }

@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use crate::Error;
 use crate::ops::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad,
-    Device, DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward,
-    LrnForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward,
-    SoftmaxBackward, SoftmaxForward, Span, Step, Update, for_each_operation,
+    Device, DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, List,
+    LrnBackward, LrnForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward,
+    PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update, for_each_operation,
 };
 
 /// A device that others of its kind can send to.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::layers::{Setup, unary, weighted};
+use common::layers::{Setup, unary, updates, weighted};
 use common::memory::{Fill, Memory};
 use common::step;
 use convnet::Error;
@@ -83,10 +83,12 @@ fn operations() -> Vec<(Memory, Op)> {
     list.push((conv.memory.clone(), Op::ConvForward(conv.forward)));
     list.push((conv.memory.clone(), Op::ConvInputGrad(conv.input_grad)));
     list.push((conv.memory, Op::ConvWeightGrad(conv.weight_grad)));
-    let fc = weighted(FcShape { inputs: 6, outputs: 4 }, setup);
+    let mut fc = weighted(FcShape { inputs: 6, outputs: 4 }, setup);
+    let (update_by_grad, _) = updates(&mut fc);
     list.push((fc.memory.clone(), Op::FcForward(fc.forward)));
     list.push((fc.memory.clone(), Op::FcInputGrad(fc.input_grad)));
-    list.push((fc.memory, Op::FcWeightGrad(fc.weight_grad)));
+    list.push((fc.memory.clone(), Op::FcWeightGrad(fc.weight_grad)));
+    list.push((fc.memory, update_by_grad));
     let activation = unary(ActivationShape { activation: Activation::Relu, len: 7 }, setup);
     list.push((activation.memory.clone(), Op::ActivationForward(activation.forward)));
     list.push((activation.memory, Op::ActivationBackward(activation.backward)));

@@ -7,9 +7,9 @@ use convnet::cpu::Cpu;
 use convnet::cuda::{self, Precision};
 use convnet::naive::Naive;
 use convnet::ops::{
-    Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, Forward, ForwardTower, LrnShape,
-    MapNormShape, Op, PoolShape, Region, Scaling, SoftmaxForward, Span, Step, UnaryBackward, UnaryForward,
-    UnaryGradTower, UnaryShape, UnaryTower, Update,
+    Activation, ActivationShape, Augment, ConvShape, Device, Draw, DropoutShape, FcShape, FcWeightUpdate,
+    FcWeightUpdateTower, Forward, ForwardTower, LrnShape, MapNormShape, Op, PoolShape, Region, Scaling, SoftmaxForward,
+    Span, Step, UnaryBackward, UnaryForward, UnaryGradTower, UnaryShape, UnaryTower, Update, UpdatedWeights,
 };
 use convnet::philox::dropout_word;
 
@@ -204,6 +204,21 @@ fn update_decays_with_the_rate() {
     let step = Step { rates: vec![9.0, 0.1], ..one_image() };
     let got = run(&op, &step, &[(weights, &[1.0]), (velocity, &[0.5]), (gradient, &[2.0])], &[weights, velocity]);
     assert_close(&got, &[&[1.24], &[0.24]]);
+}
+
+#[test]
+fn fc_weights_are_updated_by_their_gradient() {
+    let (input, d_output) = (place(0, 1), place(1, 1));
+    let [weights, velocity, d_bias] =
+        [Region::Weights, Region::Momenta, Region::Gradients].map(|region| Span::new(region, 3, 1));
+    let source = UpdatedWeights { input, parameter: 1, weights, velocity };
+    let towers = vec![FcWeightUpdateTower { d_output, sources: vec![source], d_bias }];
+    let shape = FcShape { inputs: 1, outputs: 1 };
+    let op = Op::FcWeightUpdate(FcWeightUpdate { shape, momentum: 0.9, decay: 0.1, towers });
+    let step = Step { rates: vec![9.0, 0.1], ..one_image() };
+    let operands: [(Span, &[f32]); 4] = [(input, &[2.0]), (d_output, &[3.0]), (weights, &[1.0]), (velocity, &[0.5])];
+    // v = 0.9 * 0.5 - 0.1 * 0.1 * 1 - 0.1 * 2 * 3
+    assert_close(&run(&op, &step, &operands, &[weights, velocity, d_bias]), &[&[0.84], &[-0.16], &[3.0]]);
 }
 
 #[test]

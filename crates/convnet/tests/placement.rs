@@ -9,7 +9,7 @@ use convnet::Error;
 use convnet::cpu::Cpu;
 use convnet::net::Net;
 use convnet::ops::{Op, Step};
-use convnet::plan::{Mode, Plan};
+use convnet::plan::{Mode, Plan, Planned};
 use convnet::run::Network;
 use convnet::shards::Shards;
 
@@ -45,6 +45,32 @@ fn products_in_bf16() {
 #[test]
 fn a_normalisation_over_all_towers() {
     same_bits(&joined(), &[2, 4]);
+}
+
+/// The gradient of fully connected weights has no memory in training: they are updated by it, behind all that reads them.
+#[test]
+fn fully_connected_weights_are_updated_by_a_gradient_that_is_not_stored() {
+    let net = mini();
+    for shards in [1, 2] {
+        let [train, inspect] =
+            [Mode::Train, Mode::Inspect].map(|mode| Plan::compile_for(&net, shards, 3, mode).unwrap());
+        assert!(inspect.parameters.iter().all(|parameter| parameter.gradient.is_some()));
+        assert!(inspect.operations().all(|planned| !matches!(planned.op, Op::FcWeightUpdate(_))));
+        let (mut stored, mut updated) = (0, 0);
+        for parameter in &train.parameters {
+            let touches = |planned: &&Planned| planned.op.operands().iter().any(|(_, span)| *span == parameter.value);
+            let last = train.operations().filter(touches).last().unwrap();
+            match parameter.gradient {
+                Some(_) => stored += 1,
+                None => {
+                    assert!(matches!(last.op, Op::FcWeightUpdate(_)), "{}", parameter.name);
+                    updated += 1;
+                }
+            }
+        }
+        assert_eq!(updated, train.parameters.iter().filter(|p| p.layer.starts_with("fc") && !p.bias).count());
+        assert_eq!((stored, updated > 0), (train.update.len(), true));
+    }
 }
 
 /// Activations and their gradients, those of the input included.

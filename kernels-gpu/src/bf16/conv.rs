@@ -198,28 +198,28 @@ macro_rules! weight_grad {
 
 /// Operands of any shape, by the tile's first row or column.
 #[cfg(target_arch = "nvptx64")]
-mod any {
+pub(super) mod any {
     use crate::bf16::operand::{AnyPixels, AnyRows, AnyTaps, AnyTransposed, Elements};
     use crate::product::Product;
     use crate::product::copy::Windows;
 
     #[inline(always)]
-    pub(super) fn pixels(windows: Windows, product: Product, row: u32) -> Elements<AnyPixels> {
+    pub(in crate::bf16) fn pixels(windows: Windows, product: Product, row: u32) -> Elements<AnyPixels> {
         Elements(AnyPixels { windows, product }, row)
     }
 
     #[inline(always)]
-    pub(super) fn taps(windows: Windows, product: Product, row: u32) -> Elements<AnyTaps> {
+    pub(in crate::bf16) fn taps(windows: Windows, product: Product, row: u32) -> Elements<AnyTaps> {
         Elements(AnyTaps { windows, product }, row)
     }
 
     #[inline(always)]
-    pub(super) fn rows(product: Product, column: u32) -> Elements<AnyRows> {
+    pub(in crate::bf16) fn rows(product: Product, column: u32) -> Elements<AnyRows> {
         Elements(AnyRows { product }, column)
     }
 
     #[inline(always)]
-    pub(super) fn transposed(windows: Windows, product: Product, column: u32) -> Elements<AnyTransposed> {
+    pub(in crate::bf16) fn transposed(windows: Windows, product: Product, column: u32) -> Elements<AnyTransposed> {
         Elements(AnyTransposed { windows, product }, column)
     }
 }

@@ -30,6 +30,7 @@
 pub mod conv;
 #[cfg(target_arch = "nvptx64")]
 mod device;
+pub mod fc_update;
 #[cfg(target_arch = "nvptx64")]
 mod operand;
 #[cfg(target_arch = "nvptx64")]

@@ -1,12 +1,15 @@
-//! What happens to the sums of a product on tensor cores: bias, activation, and the way to memory.
+//! What happens to the sums of a product on tensor cores: bias, activation, and the way to memory, or an update by them.
 
 use super::device::{Sums, Tile, warp_place};
 use super::operand::Extent;
 use super::{CHUNK, THREADS};
-use crate::arch::{barrier, bf16_pair, shared_base, shared_load4, shared_store, store_f32x2, thread, wait_for_copies};
+use crate::arch::{
+    U32x2, barrier, bf16_pair, shared_base, shared_load4, shared_store, store_f32x2, store_u32, thread, wait_for_copies,
+};
 use crate::math::tanh;
 use crate::product::{Block, Product};
 use crate::sum_parts::Finish;
+use crate::update::Factors;
 
 /// Adds the biases of the columns, and applies the activation.
 ///
@@ -173,5 +176,108 @@ pub(super) unsafe fn store_part<T: Tile, const PAIRS: bool>(
                 }
             }
         }
+    });
+}
+
+/// Where weights are that are updated.
+#[derive(Clone, Copy)]
+pub(super) struct Weights {
+    pub(super) weights: *mut f32,
+    pub(super) velocity: *mut f32,
+    /// The weights as products read them.
+    pub(super) rounded: *mut u16,
+}
+
+impl Weights {
+    /// The weights and the velocities of a pair of neighbours, of which one may be beyond the end of the row.
+    ///
+    /// # Safety
+    /// The first is inside, and so is the second with `two`; with `PAIRS`, `two` is set and places are even.
+    #[inline(always)]
+    unsafe fn load<const PAIRS: bool>(self, place: usize, two: bool) -> [[f32; 2]; 2] {
+        let pair = |from: *mut f32| {
+            // SAFETY: the caller's contract.
+            unsafe {
+                if PAIRS {
+                    let U32x2 { x, y } = U32x2::load(from.add(place).cast());
+                    [f32::from_bits(x), f32::from_bits(y)]
+                } else {
+                    [*from.add(place), if two { *from.add(place + 1) } else { 0.0 }]
+                }
+            }
+        };
+        [pair(self.weights), pair(self.velocity)]
+    }
+
+    /// Writes what [`Weights::load`] read, and the weights rounded.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn store<const PAIRS: bool>(self, place: usize, two: bool, w: [f32; 2], v: [f32; 2]) {
+        let rounded = bf16_pair(w[0], w[1]);
+        // SAFETY: the caller's contract.
+        unsafe {
+            if PAIRS {
+                store_f32x2(self.weights.add(place), w[0], w[1]);
+                store_f32x2(self.velocity.add(place), v[0], v[1]);
+                store_u32(self.rounded.add(place).cast(), rounded);
+                return;
+            }
+            *self.weights.add(place) = w[0];
+            *self.velocity.add(place) = v[0];
+            *self.rounded.add(place) = rounded as u16;
+            if two {
+                *self.weights.add(place + 1) = w[1];
+                *self.velocity.add(place + 1) = v[1];
+                *self.rounded.add(place + 1) = (rounded >> 16) as u16;
+            }
+        }
+    }
+}
+
+/// Updates weights by the sums, which are their gradient; with `PAIRS`, columns and places are even.
+///
+/// # Safety
+/// Each of `to` points to `m * n` numbers.
+#[inline(always)]
+pub(super) unsafe fn update<T: Tile, const PAIRS: bool>(
+    sums: &Sums,
+    block: Block,
+    product: Product,
+    factors: Factors,
+    to: Weights,
+) {
+    let Product { m, n, .. } = product;
+    let (row, column) = warp_place::<T>();
+    let lane = thread() % 32;
+    let (row, column) = (block.row + row + lane / 4, block.column + column + lane % 4 * 2);
+    // Four pairs of weights and velocities are under way before the first is used: alone, each would be waited for.
+    unroll!(I in 4 {
+        unroll!(H in 2 {
+            unroll!(Q in 2 {
+                if I < T::DOWN {
+                    let row = row + 16 * I as u32 + 8 * H as u32;
+                    let column = |k: usize| column + 8 * (4 * Q + k) as u32;
+                    let place = |k: usize| row as usize * n as usize + column(k) as usize;
+                    let mut old = [[[0.0; 2]; 2]; 4];
+                    unroll!(K in 4 {
+                        if 4 * Q + K < T::ACROSS && row < m && column(K) < n {
+                            // SAFETY: the first of the pair is inside.
+                            old[K] = unsafe { to.load::<PAIRS>(place(K), column(K) + 1 < n) };
+                        }
+                    });
+                    unroll!(K in 4 {
+                        if 4 * Q + K < T::ACROSS && row < m && column(K) < n {
+                            let ([w, v], sums) = (old[K], sums[I][4 * Q + K]);
+                            let (w0, v0) = factors.apply(w[0], v[0], sums[2 * H]);
+                            let (w1, v1) = factors.apply(w[1], v[1], sums[2 * H + 1]);
+                            // SAFETY: as above.
+                            unsafe { to.store::<PAIRS>(place(K), column(K) + 1 < n, [w0, w1], [v0, v1]) };
+                        }
+                    });
+                }
+            });
+        });
     });
 }

@@ -219,26 +219,46 @@ impl<L: Layout, const ROWS: usize, const OWN: usize> Sums<L, ROWS, OWN> {
         let Product { m, n, .. } = product;
         let at = at as usize + block.part as usize * (m as usize * n as usize);
         let by_four = (at as u32 | n) % 4 == 0;
+        // SAFETY: elements are inside of the part; four are aligned, because its place and every row are multiples of four.
+        let four = |i: usize, four: F32x4| unsafe { four.store(out.wrapping_add(i)) };
+        // SAFETY: the element is inside.
+        let one = |i: usize, one: f32| unsafe { *out.wrapping_add(i) = one };
+        self.each(block, product, at, by_four, finish, four, one);
+    }
+
+    /// Shows the elements that are inside of the product, each changed by `finish`, which also gets its column: with
+    /// `by_four`, where columns are a multiple of four, four neighbours to `four`, and else single ones to `one`, with the
+    /// place of the first behind `at`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "two ways to take elements")]
+    pub fn each(
+        &self,
+        block: Block,
+        product: Product,
+        at: usize,
+        by_four: bool,
+        finish: impl Fn(f32, u32) -> f32,
+        four: impl Fn(usize, F32x4),
+        one: impl Fn(usize, f32),
+    ) {
+        let Product { m, n, .. } = product;
         let (lane_m, lane_n) = lanes();
         let column = |own: usize| block.column + TermsFirst::row::<LANES_N, OWN>(lane_n, own as u32);
         unroll!(I in 8 {
             if I < ROWS {
                 let row = block.row + L::row::<LANES_M, ROWS>(lane_m, I as u32);
                 let value = |own: usize| finish(self.sums[I][own], column(own));
-                let to = |own: usize| out.wrapping_add(at + row as usize * n as usize + column(own) as usize);
+                let place = |own: usize| at + row as usize * n as usize + column(own) as usize;
                 unroll!(H in 2 {
                     if by_four && 4 * H + 4 <= OWN {
                         if row < m && column(4 * H) < n {
-                            let four = F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3));
-                            // SAFETY: the row is inside, and so are four columns; they are aligned, because the place and
-                            // every row are multiples of four.
-                            unsafe { four.store(to(4 * H)) };
+                            let pack = F32x4::new(value(4 * H), value(4 * H + 1), value(4 * H + 2), value(4 * H + 3));
+                            four(place(4 * H), pack);
                         }
                     } else {
                         unroll!(J in 4 {
                             if 4 * H + J < OWN && row < m && column(4 * H + J) < n {
-                                // SAFETY: row and column are inside.
-                                unsafe { *to(4 * H + J) = value(4 * H + J) };
+                                one(place(4 * H + J), value(4 * H + J));
                             }
                         });
                     }

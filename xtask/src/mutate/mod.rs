@@ -118,6 +118,7 @@ fn tests_of(kernel: &str) -> Option<Vec<(&'static str, String)>> {
             tests.extend(operations(&["fc_with_many_images", "fc", "conv", "alexnet"])?);
             Some(tests)
         }
+        _ if kernel.starts_with("fc_weight_update") => operations(&["fc_with_many_images", "fc", "alexnet"]),
         _ => operations(&[begins(&OPERATIONS)?, "many_towers", "other_layers_of_alexnet"]),
     }
 }

@@ -1,23 +1,21 @@
-//! Fully connected layers: forward, input gradient, weight gradient.
+//! Fully connected layers: forward and input gradient; `fc_grad` has the weight gradient.
 //!
 //! A batch has few rows, so what counts is that each weight is read once. Forward: a task owns some columns, packs them
 //! block by block and passes all images over the block (few images: `fc_thin`). Input gradient: rows of the tile are
-//! weights as they lie in memory, columns are images. Weight gradient: both factors are packed, the result is written
-//! once.
+//! weights as they lie in memory, columns are images.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::conv_grad::sum_rows;
 use super::fc_thin::{self, ThinTask};
 use super::floats::Floats;
 use super::memory::Memory;
 use super::pad::with_buffer;
 use super::tile::{Block, MAX_ROWS, TileShape, tile};
 use super::{Tools, panels};
-use crate::ops::{FcForward, FcInputGrad, FcShape, FcWeightGrad, SUM_BLOCK, SumBlock, sum_blocks};
+use crate::ops::{FcForward, FcInputGrad, FcShape, SUM_BLOCK, SumBlock, sum_blocks};
 
-/// Rows of inputs or weights that a task of a gradient owns.
+/// Rows of weights that a task of the input gradient owns.
 const TASK_ROWS: usize = 96;
 
 /// Columns that a task of the forward pass owns at most: whole kilobytes of each row of weights.
@@ -214,83 +212,6 @@ impl WithSimd for InputGradTask<'_> {
                         add: start > 0,
                     };
                     // SAFETY: weights have a row for each input, panels for each output, sums are `wide`.
-                    unsafe { tile(simd, self.tile, &block) };
-                }
-            }
-        }
-    }
-}
-
-pub(super) fn weight_grad(tools: &Tools, memory: &Memory, scratch: &mut Floats, op: &FcWeightGrad, images: usize) {
-    let FcShape { inputs, outputs } = op.shape;
-    let tile = tools.kernel.shape(outputs);
-    let b_len = panels::len(tile, images, outputs);
-    let rows_shape = TileShape::of_rows(tile.rows);
-    let a_len = panels::len(rows_shape, images, inputs);
-    scratch.grow(a_len + b_len);
-    let (a_panels, b_panels) = scratch.split_at_mut(a_len);
-    let b_panels = &mut b_panels[..b_len];
-    for tower in &op.towers {
-        // SAFETY: the operation passed its check; the gradient of the output is only read.
-        let d_output = unsafe { memory.slice(tower.d_output, images * outputs) };
-        panels::pack(tools, tile, images, outputs, b_panels, |image| &d_output[image * outputs..][..outputs]);
-        for (&input, &d_weight) in tower.inputs.iter().zip(&tower.d_weights) {
-            // SAFETY: inputs are only read; the gradient overlaps no other operand.
-            let (input, d_weight) =
-                unsafe { (memory.slice(input, images * inputs), memory.slice_mut(d_weight, inputs * outputs)) };
-            panels::pack(tools, rows_shape, images, inputs, a_panels, |image| &input[image * inputs..][..inputs]);
-            let task_rows = TASK_ROWS.next_multiple_of(tile.rows);
-            let (a_panels, b_panels) = (&*a_panels, &*b_panels);
-            let work = |(task, d_weight): (usize, &mut [f32])| {
-                let a_panels = &a_panels[task * task_rows * images..];
-                tools.kernel.run(WeightGradTask { outputs, images, tile, a_panels, b_panels, d_weight });
-            };
-            let tasks = d_weight.par_chunks_mut(task_rows * outputs);
-            tools.threads.install(|| tasks.enumerate().with_max_len(1).for_each(work));
-        }
-        // SAFETY: the gradient of the bias overlaps no other operand.
-        let d_bias = unsafe { memory.slice_mut(tower.d_bias, outputs) };
-        sum_rows(tools, d_output, d_bias);
-    }
-}
-
-/// The gradient of the weights of some inputs.
-struct WeightGradTask<'a> {
-    outputs: usize,
-    images: usize,
-    tile: TileShape,
-    a_panels: &'a [f32],
-    b_panels: &'a [f32],
-    d_weight: &'a mut [f32],
-}
-
-impl WithSimd for WeightGradTask<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let TileShape { rows: tile_rows, columns: width, .. } = self.tile;
-        let rows = self.d_weight.len() / self.outputs;
-        for first in (0..rows).step_by(tile_rows) {
-            for first_column in (0..self.outputs).step_by(width) {
-                for SumBlock { start, len, .. } in sum_blocks(1, self.images) {
-                    let a = &self.a_panels[first * self.images + start * tile_rows..];
-                    let block = Block {
-                        a: std::array::from_fn::<_, MAX_ROWS, _>(|r| a[r.min(tile_rows - 1)..].as_ptr()),
-                        a_step: tile_rows,
-                        a_run: 0,
-                        b: self.b_panels[first_column * self.images + start * width..].as_ptr(),
-                        b_step: width,
-                        b_run: 0,
-                        run_len: len,
-                        runs: 1,
-                        c: self.d_weight[first * self.outputs + first_column..].as_mut_ptr(),
-                        c_stride: self.outputs,
-                        rows: tile_rows.min(rows - first),
-                        columns: width.min(self.outputs - first_column),
-                        add: start > 0,
-                    };
-                    // SAFETY: panels have a row for each image; the gradient has rows of `outputs` floats.
                     unsafe { tile(simd, self.tile, &block) };
                 }
             }

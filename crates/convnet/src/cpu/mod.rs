@@ -14,6 +14,7 @@ mod conv;
 mod conv_grad;
 mod dropout;
 mod fc;
+mod fc_grad;
 mod fc_thin;
 mod floats;
 mod lrn;
@@ -41,9 +42,9 @@ use crate::Error;
 use crate::cuda::Precision;
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward,
-    Span, Step, Update, expect_pixels,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, List, LrnBackward,
+    LrnForward, MapNormBackward, MapNormForward, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
+    SoftmaxForward, Span, Step, Update, expect_pixels,
 };
 use crate::shards::Shard;
 use bf16::Bf16;
@@ -240,10 +241,20 @@ impl Device for Cpu {
         let images = self.check(op)?;
         let (tools, memory, scratch) = (&self.tools, &self.memory, &mut self.scratch);
         match tools.bf16 {
-            None => fc::weight_grad(tools, memory, scratch, op, images),
-            Some(bf16) => bf16::fc::weight_grad(tools, bf16, memory, scratch, op, images),
+            None => fc_grad::weight_grad(tools, memory, scratch, op, images),
+            Some(bf16) => bf16::fc_grad::weight_grad(tools, bf16, memory, scratch, op, images),
         }
         Ok(())
+    }
+
+    fn fc_weight_update(&mut self, op: &FcWeightUpdate) -> Result<(), Error> {
+        self.check(op)?;
+        op.check_step(&self.step)?;
+        let (tools, memory, scratch, step) = (&self.tools, &self.memory, &mut self.scratch, &self.step);
+        match tools.bf16 {
+            None => fc_grad::weight_update(tools, memory, scratch, op, step),
+            Some(bf16) => bf16::fc_grad::weight_update(tools, bf16, memory, scratch, op, step),
+        }
     }
 
     fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {

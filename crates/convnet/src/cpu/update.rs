@@ -7,14 +7,23 @@ use super::activation::CHUNK;
 use super::memory::Memory;
 use crate::ops::Update;
 
-pub(super) fn update(tools: &Tools, memory: &Memory, op: &Update, rate: f32) {
-    let len = op.weights.len;
-    // SAFETY: the operation passed its check; weights and velocity overlap no other operand.
-    let (weights, velocity, gradient) = unsafe {
-        (memory.slice_mut(op.weights, len), memory.slice_mut(op.velocity, len), memory.slice(op.gradient, len))
-    };
-    let (momentum, shrink) = (op.momentum, op.decay * rate);
-    let work = |((weights, velocity), gradient): ((&mut [f32], &mut [f32]), &[f32])| {
+/// The numbers of an update.
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    momentum: f32,
+    /// Weight decay times rate.
+    shrink: f32,
+    rate: f32,
+}
+
+impl Rule {
+    pub(super) fn new(momentum: f32, decay: f32, rate: f32) -> Rule {
+        Rule { momentum, shrink: decay * rate, rate }
+    }
+
+    /// Updates neighbours.
+    pub(super) fn apply(self, tools: &Tools, weights: &mut [f32], velocity: &mut [f32], gradient: &[f32]) {
+        let Rule { momentum, shrink, rate } = self;
         tools.vectorise(
             #[inline(always)]
             || {
@@ -24,7 +33,18 @@ pub(super) fn update(tools: &Tools, memory: &Memory, op: &Update, rate: f32) {
                 }
             },
         );
+    }
+}
+
+pub(super) fn update(tools: &Tools, memory: &Memory, op: &Update, rate: f32) {
+    let len = op.weights.len;
+    // SAFETY: the operation passed its check; weights and velocity overlap no other operand.
+    let (weights, velocity, gradient) = unsafe {
+        (memory.slice_mut(op.weights, len), memory.slice_mut(op.velocity, len), memory.slice(op.gradient, len))
     };
+    let rule = Rule::new(op.momentum, op.decay, rate);
     let chunks = weights.par_chunks_mut(CHUNK).zip(velocity.par_chunks_mut(CHUNK)).zip(gradient.par_chunks(CHUNK));
-    tools.threads.install(|| chunks.for_each(work));
+    tools.threads.install(|| {
+        chunks.for_each(|((weights, velocity), gradient)| rule.apply(tools, weights, velocity, gradient));
+    });
 }

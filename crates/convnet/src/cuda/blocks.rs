@@ -85,7 +85,7 @@ impl Blocks {
             in_blocks: false,
             ..shape
         };
-        let extents = Extents::new(op, over_blocks, images, 0)?;
+        let extents = Extents::new(op, over_blocks, images)?;
         let elements = count(op, images * blocks.image_len(channels))?;
         let filter_len = count(op, taps * taps * maps * filters)?;
         let by = |number: usize| Divisor::new(number as u32);

@@ -7,10 +7,10 @@ use kernels_gpu::{Precision, bf16, conv, product};
 use super::Cuda;
 use super::blocks::Blocks;
 use super::operand::count;
-use super::product::{Launch, ProductKernels, column_sums, finish, same};
+use super::product::{Launch, ProductKernels, Products, column_sums, finish, same};
 use crate::Error;
 use crate::device::Argument;
-use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation, expect_pixels};
+use crate::ops::{ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Operation, Span, expect_pixels};
 
 const FORWARD: ProductKernels = ProductKernels { f32: &conv::FORWARD, bf16: &bf16::conv::FORWARD };
 const INPUT_GRAD: ProductKernels = ProductKernels { f32: &conv::INPUT_GRAD, bf16: &bf16::conv::INPUT_GRAD };
@@ -25,7 +25,6 @@ const WINDOWS: u32 = 1536;
 pub(super) struct Extents {
     shape: ConvShape,
     images: usize,
-    slice: u32,
     /// Windows of the batch.
     outputs: u32,
     /// Pixels of the batch.
@@ -36,7 +35,7 @@ pub(super) struct Extents {
 
 impl Extents {
     /// Refuses what a kernel cannot count.
-    pub(super) fn new(op: &'static str, shape: ConvShape, images: usize, slice: u32) -> Result<Extents, Error> {
+    pub(super) fn new(op: &'static str, shape: ConvShape, images: usize) -> Result<Extents, Error> {
         let ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad, .. } = shape;
         for extent in [in_height, in_width, out_height, out_width, size, stride, pad] {
             if extent > MAX_EXTENT as usize {
@@ -52,11 +51,16 @@ impl Extents {
         let (outputs, inputs) = (count(op, images * windows)?, count(op, images * pixels)?);
         count(op, taps * filters)?;
         let terms = count(op, taps * channels)?;
-        Ok(Extents { shape, images, slice, outputs, inputs, terms })
+        Ok(Extents { shape, images, outputs, inputs, terms })
+    }
+
+    /// Rows, columns and terms of the product that is a weight gradient.
+    pub(super) fn of_weights(&self) -> [u32; 3] {
+        [self.terms, self.shape.filters as u32, self.outputs]
     }
 
     /// Whether what lies side by side in images and weights can be copied in chunks.
-    fn chunked(&self, precision: Precision) -> bool {
+    pub(super) fn chunked(&self, precision: Precision) -> bool {
         let ConvShape { channels, filters, size, .. } = self.shape;
         let (chunk, max_size) = match precision {
             Precision::F32 => (product::CHUNK, MAX_EXTENT),
@@ -66,7 +70,7 @@ impl Extents {
     }
 
     /// Windows over the inputs.
-    fn windows(&self) -> Windows {
+    pub(super) fn windows(&self) -> Windows {
         let shape = &self.shape;
         Windows {
             height: shape.in_height as u32,
@@ -103,23 +107,25 @@ impl Extents {
 }
 
 pub(super) fn forward(cuda: &mut Cuda, op: &ConvForward, images: usize) -> Result<(), Error> {
-    forward_of(cuda, op, &Extents::new(ConvForward::NAME, op.shape, images, SLICE)?, ConvForward::NAME)
+    forward_of(cuda, op, &Extents::new(ConvForward::NAME, op.shape, images)?, SLICE, ConvForward::NAME)
 }
 
 pub(super) fn input_grad(cuda: &mut Cuda, op: &ConvInputGrad, images: usize) -> Result<(), Error> {
     expect_pixels(ConvInputGrad::NAME, op.shape.in_blocks)?;
-    input_grad_of(cuda, op, &Extents::new(ConvInputGrad::NAME, op.shape, images, SLICE)?, ConvInputGrad::NAME)
+    input_grad_of(cuda, op, &Extents::new(ConvInputGrad::NAME, op.shape, images)?, SLICE, ConvInputGrad::NAME)
 }
 
 pub(super) fn weight_grad(cuda: &mut Cuda, op: &ConvWeightGrad, images: usize) -> Result<(), Error> {
-    weight_grad_of(cuda, op, &Extents::new(ConvWeightGrad::NAME, op.shape, images, WINDOWS)?, ConvWeightGrad::NAME)
+    let extents = Extents::new(ConvWeightGrad::NAME, op.shape, images)?;
+    weight_grad_of(cuda, op, &extents, |cuda, product| cuda.split(product, 1, WINDOWS), ConvWeightGrad::NAME)
 }
 
-/// The forward pass, of an operation called `name`.
+/// The forward pass, of an operation called `name`, in parts of `slice` terms.
 pub(super) fn forward_of(
     cuda: &mut Cuda,
     op: &ConvForward,
     extents: &Extents,
+    slice: u32,
     name: &'static str,
 ) -> Result<(), Error> {
     let inputs = op.towers.iter().flat_map(|tower| &tower.inputs);
@@ -128,7 +134,7 @@ pub(super) fn forward_of(
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let sources = towers[0].inputs.len() as u32;
-        let products = cuda.join([extents.outputs, filters, extents.terms], sources, extents.slice);
+        let products = cuda.join([extents.outputs, filters, extents.terms], sources, slice);
         let (input, weight) = match &blocks {
             Some(blocks) => (
                 blocks.images(cuda, towers.len())?,
@@ -166,11 +172,12 @@ pub(super) fn forward_of(
     Ok(())
 }
 
-/// The input gradient, of an operation called `name`.
+/// The input gradient, of an operation called `name`, in parts of `slice` terms.
 pub(super) fn input_grad_of(
     cuda: &mut Cuda,
     op: &ConvInputGrad,
     extents: &Extents,
+    slice: u32,
     name: &'static str,
 ) -> Result<(), Error> {
     let (windows, shape) = (extents.gradient_windows(), &op.shape);
@@ -178,7 +185,7 @@ pub(super) fn input_grad_of(
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
         let consumers = same(name, consumers)?;
-        let products = cuda.split([extents.inputs, shape.channels as u32, terms], consumers, extents.slice);
+        let products = cuda.split([extents.inputs, shape.channels as u32, terms], consumers, slice);
         let d_output = cuda.sources(name, sources.iter().map(|source| &source.d_outputs[..]))?;
         let weight = cuda.sources(name, sources.iter().map(|source| &source.weights[..]))?;
         let d_input = cuda.operand(name, sources.iter().map(|source| source.d_input))?;
@@ -201,18 +208,19 @@ pub(super) fn input_grad_of(
     Ok(())
 }
 
-/// The gradients of weights and biases, of an operation called `name`.
+/// The gradients of weights and biases, of an operation called `name`, with sums as `cut` cuts them.
 pub(super) fn weight_grad_of(
     cuda: &mut Cuda,
     op: &ConvWeightGrad,
     extents: &Extents,
+    cut: fn(&Cuda, [u32; 3]) -> Products,
     name: &'static str,
 ) -> Result<(), Error> {
     let inputs = op.towers.iter().flat_map(|tower| &tower.inputs);
     let blocks = Blocks::new(cuda, name, op.shape, extents.images, inputs)?;
     let extents = blocks.as_ref().map_or(extents, |blocks| &blocks.extents);
-    let (windows, filters) = (extents.windows(), op.shape.filters as u32);
-    let products = cuda.split([extents.terms, filters, extents.outputs], 1, extents.slice).in_floats();
+    let windows = extents.windows();
+    let products = cut(cuda, extents.of_weights()).in_floats();
     let pairs = op.towers.iter().flat_map(|tower| {
         let pairs = tower.inputs.iter().zip(&tower.d_weights);
         pairs.map(|(&input, &d_weight)| ([input], [tower.d_output], d_weight))
@@ -245,10 +253,22 @@ pub(super) fn weight_grad_of(
             blocks.finish(cuda, &d_weight, pairs.len())?;
         }
     }
-    for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
-        let d_output = cuda.operand(name, towers.iter().map(|tower| tower.d_output))?;
-        let d_bias = cuda.operand(name, towers.iter().map(|tower| tower.d_bias))?;
-        column_sums(cuda, name, [extents.outputs, filters], d_output, d_bias, towers.len() as u32)?;
+    bias_grad(cuda, name, extents, op.towers.iter().map(|tower| (tower.d_output, tower.d_bias)))
+}
+
+/// The gradients of biases, each with that of its tower's output.
+pub(super) fn bias_grad(
+    cuda: &mut Cuda,
+    name: &'static str,
+    extents: &Extents,
+    towers: impl Iterator<Item = (Span, Span)>,
+) -> Result<(), Error> {
+    let towers = towers.collect::<Vec<_>>();
+    for towers in towers.chunks(kernels_gpu::element::MAX_TOWERS) {
+        let d_output = cuda.operand(name, towers.iter().map(|&(d_output, _)| d_output))?;
+        let d_bias = cuda.operand(name, towers.iter().map(|&(_, d_bias)| d_bias))?;
+        let matrix = [extents.outputs, extents.shape.filters as u32];
+        column_sums(cuda, name, matrix, d_output, d_bias, towers.len() as u32)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ fn slice(FcShape { inputs, outputs }: FcShape) -> u32 {
     if inputs.saturating_mul(outputs) <= 1 << 21 { 176 } else { 768 }
 }
 
-fn conv_shape(FcShape { inputs, outputs }: FcShape) -> ConvShape {
+pub(super) fn conv_shape(FcShape { inputs, outputs }: FcShape) -> ConvShape {
     ConvShape {
         in_height: 1,
         in_width: 1,
@@ -28,19 +28,22 @@ fn conv_shape(FcShape { inputs, outputs }: FcShape) -> ConvShape {
 
 pub(super) fn forward(cuda: &mut Cuda, op: &FcForward, images: usize) -> Result<(), Error> {
     let shape = conv_shape(op.shape);
-    let extents = Extents::new(FcForward::NAME, shape, images, slice(op.shape))?;
+    let extents = Extents::new(FcForward::NAME, shape, images)?;
     let conv = Forward { shape, activation: op.activation, towers: op.towers.clone() };
-    forward_of(cuda, &conv, &extents, FcForward::NAME)
+    forward_of(cuda, &conv, &extents, slice(op.shape), FcForward::NAME)
 }
 
 pub(super) fn input_grad(cuda: &mut Cuda, op: &FcInputGrad, images: usize) -> Result<(), Error> {
     let shape = conv_shape(op.shape);
-    let extents = Extents::new(FcInputGrad::NAME, shape, images, slice(op.shape))?;
-    input_grad_of(cuda, &InputGrad { shape, sources: op.sources.clone() }, &extents, FcInputGrad::NAME)
+    let extents = Extents::new(FcInputGrad::NAME, shape, images)?;
+    let conv = InputGrad { shape, sources: op.sources.clone() };
+    input_grad_of(cuda, &conv, &extents, slice(op.shape), FcInputGrad::NAME)
 }
 
 pub(super) fn weight_grad(cuda: &mut Cuda, op: &FcWeightGrad, images: usize) -> Result<(), Error> {
     let shape = conv_shape(op.shape);
-    let extents = Extents::new(FcWeightGrad::NAME, shape, images, slice(op.shape))?;
-    weight_grad_of(cuda, &WeightGrad { shape, towers: op.towers.clone() }, &extents, FcWeightGrad::NAME)
+    let extents = Extents::new(FcWeightGrad::NAME, shape, images)?;
+    let conv = WeightGrad { shape, towers: op.towers.clone() };
+    // In one part, as those of `fc_update`: images are few.
+    weight_grad_of(cuda, &conv, &extents, Cuda::whole, FcWeightGrad::NAME)
 }

@@ -11,6 +11,7 @@ mod conv;
 mod dropout;
 mod exchange;
 mod fc;
+mod fc_update;
 mod graphs;
 mod link;
 mod lrn;
@@ -33,9 +34,9 @@ use crate::Error;
 use crate::device::{Argument, Buffer, Context, Function, Module, Stream, wait};
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward,
-    SoftmaxForward, Span, Step, Update,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, List, LrnBackward,
+    LrnForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward,
+    SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use crate::shards::Shard;
 pub use link::{Link, connect};
@@ -301,6 +302,12 @@ impl Device for Cuda {
     fn fc_weight_grad(&mut self, op: &FcWeightGrad) -> Result<(), Error> {
         let images = self.check(op)?;
         fc::weight_grad(self, op, images)
+    }
+
+    fn fc_weight_update(&mut self, op: &FcWeightUpdate) -> Result<(), Error> {
+        let images = self.check(op)?;
+        op.check_step(&self.step)?;
+        fc_update::weight_update(self, op, images)
     }
 
     fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {

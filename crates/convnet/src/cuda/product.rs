@@ -16,11 +16,15 @@ use crate::ops::{Activation, Span};
 pub(super) struct Sources {
     pub(super) base: u64,
     pub(super) at: Places,
-    /// Where each begins.
     places: Vec<usize>,
 }
 
 impl Sources {
+    /// Where each begins.
+    pub(super) fn places(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().copied()
+    }
+
     /// The only source of each problem.
     pub(super) fn single(operand: &Operand) -> Sources {
         let none = Offsets::new([0; MAX_TOWERS]);
@@ -61,6 +65,12 @@ impl Cuda {
             Precision::Bf16 => bf16::split(m, n, k, sources),
         };
         Products { product, precision, floats: false, sources }
+    }
+
+    /// As [`Cuda::split`], of one source in one part, however long.
+    pub(super) fn whole(&self, [m, n, k]: [u32; 3]) -> Products {
+        let product = Product::split(m, n, k, 1, k);
+        Products { product, precision: self.memory.precision(), floats: false, sources: 1 }
     }
 
     /// As [`Cuda::split`], but in one part where sums are short or tiles many, for a forward pass.
@@ -193,7 +203,7 @@ impl Launch {
     ) -> Result<(), Error> {
         let Products { product, precision, .. } = self.products;
         let begin_at = |chunk: u32| {
-            let mut places = operands.iter().flat_map(|operand| &operand.places);
+            let mut places = operands.iter().flat_map(|operand| operand.places());
             places.all(|place| place.is_multiple_of(chunk as usize))
         };
         let (kernel, grid) = match precision {

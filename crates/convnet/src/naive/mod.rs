@@ -19,8 +19,9 @@ mod weighted;
 use crate::Error;
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
-    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward, MapNormBackward,
-    MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, LrnBackward, LrnForward,
+    MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
+    Span, Step, Update,
 };
 
 /// A device that computes in f64, one number after the other.
@@ -148,6 +149,29 @@ impl Device for Naive {
         self.weighted_weight_grad(op, fc::weight_grad)
     }
 
+    fn fc_weight_update(&mut self, op: &FcWeightUpdate) -> Result<(), Error> {
+        self.check(op)?;
+        op.check_step(&self.step)?;
+        let (shape, images) = (&op.shape, self.images());
+        for tower in &op.towers {
+            let d_output = self.load(tower.d_output, images * shape.outputs);
+            for source in &tower.sources {
+                let mut gradient = vec![0.0; source.weights.len];
+                fc::weight_grad(
+                    shape,
+                    images,
+                    &self.load(source.input, images * shape.inputs),
+                    &d_output,
+                    &mut gradient,
+                );
+                let rule = update::Rule::new(op.momentum, op.decay, source.rate(&self.step)?);
+                self.apply(rule, source.weights, source.velocity, &gradient);
+            }
+            self.store(tower.d_bias, &weighted::bias_grad(&d_output, shape.outputs));
+        }
+        Ok(())
+    }
+
     fn activation_forward(&mut self, op: &ActivationForward) -> Result<(), Error> {
         self.unary_forward(op, |shape, _, input| activation::forward(shape.activation, input))
     }
@@ -232,13 +256,9 @@ impl Device for Naive {
 
     fn update(&mut self, op: &Update) -> Result<(), Error> {
         self.check(op)?;
-        let rate = f64::from(op.rate(&self.step)?);
-        let mut weights = self.load(op.weights, op.weights.len);
-        let mut velocity = self.load(op.velocity, op.velocity.len);
+        let rule = update::Rule::new(op.momentum, op.decay, op.rate(&self.step)?);
         let gradient = self.load(op.gradient, op.gradient.len);
-        update::apply(op, rate, &mut weights, &mut velocity, &gradient);
-        self.store(op.weights, &weights);
-        self.store(op.velocity, &velocity);
+        self.apply(rule, op.weights, op.velocity, &gradient);
         Ok(())
     }
 }

@@ -62,14 +62,19 @@ impl Naive {
                 add(shape, images, &self.load(input, images * shape.input_len()), &d_output, &mut gradient);
                 self.store(d_weight, &gradient);
             }
-            let mut d_bias = vec![0.0; shape.bias_len()];
-            for position in d_output.chunks(shape.bias_len()) {
-                add_scaled(&mut d_bias, 1.0, position);
-            }
-            self.store(tower.d_bias, &d_bias);
+            self.store(tower.d_bias, &bias_grad(&d_output, shape.bias_len()));
         }
         Ok(())
     }
+}
+
+/// The gradient of a bias of `len` numbers: sums over images and pixels.
+pub(super) fn bias_grad(d_output: &[f64], len: usize) -> Vec<f64> {
+    let mut d_bias = vec![0.0; len];
+    for position in d_output.chunks(len) {
+        add_scaled(&mut d_bias, 1.0, position);
+    }
+    d_bias
 }
 
 /// `y += a * x`

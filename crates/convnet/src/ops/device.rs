@@ -2,9 +2,9 @@
 
 use super::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad,
-    DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
-    Span, Step, Update,
+    DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, LrnBackward,
+    LrnForward, MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward,
+    SoftmaxForward, Span, Step, Update,
 };
 use crate::Error;
 
@@ -238,6 +238,8 @@ macro_rules! for_each_operation {
             FcInputGrad => fc_input_grad,
             /// Gradient of a fully connected layer's weights and bias.
             FcWeightGrad => fc_weight_grad,
+            /// Gradient of a fully connected layer's bias, and update of its weights by theirs.
+            FcWeightUpdate => fc_weight_update,
             /// ReLU or scaled tanh.
             ActivationForward => activation_forward,
             /// Gradient of an activation, from its output.

@@ -47,8 +47,12 @@ impl Update {
     /// # Errors
     /// [`Error::Step`] when the step has none for it.
     pub fn rate(&self, step: &Step) -> Result<f32, Error> {
-        let missing =
-            || Error::Step(format!("no rate for parameter {}, there are {}", self.parameter, step.rates.len()));
-        step.rates.get(self.parameter).copied().ok_or_else(missing)
+        rate_of(self.parameter, step)
     }
+}
+
+/// The learning rate of a parameter in a step.
+pub(super) fn rate_of(parameter: usize, step: &Step) -> Result<f32, Error> {
+    let missing = || Error::Step(format!("no rate for parameter {parameter}, there are {}", step.rates.len()));
+    step.rates.get(parameter).copied().ok_or_else(missing)
 }

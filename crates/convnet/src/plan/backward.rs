@@ -2,15 +2,17 @@
 //!
 //! A layer that reads towers of several shards has its input gradient in three steps: each shard computes the partials
 //! of its own towers, an exchange brings each to the shard of the input, and `Add` sums them there in the order in which
-//! one device does. Gradients of weights stand between exchange and sum: they do not need what is under way.
+//! one device does. Gradients of weights stand between exchange and sum: they do not need what is under way. Where they
+//! are updates, too, they stand behind all that reads the old weights.
 
 use super::build::Builder;
 use super::placement::Value;
 use super::shape::Shape;
 use super::{Mode, Planned, Results};
 use crate::ops::{
-    Add, AddTower, Exchange, InputGrad, InputGradSource, Op, Region, Saved, SoftmaxBackward, Span, Transfer,
-    UnaryBackward, UnaryGradTower, UnaryShape, WeightGrad, WeightGradTower, WeightedShape,
+    Add, AddTower, Exchange, FcShape, FcWeightUpdate, FcWeightUpdateTower, InputGrad, InputGradSource, Op, Saved,
+    SoftmaxBackward, Span, Transfer, UnaryBackward, UnaryGradTower, UnaryShape, UpdatedWeights, WeightGrad,
+    WeightGradTower, WeightedShape,
 };
 
 impl Builder<'_> {
@@ -31,10 +33,16 @@ impl Builder<'_> {
             };
             let operations = match self.shape(index) {
                 Shape::Conv(shape) => {
-                    self.weighted(index, shape, (&d_outputs, &d_inputs), Op::ConvInputGrad, Op::ConvWeightGrad)
+                    let weight_grads = self.weight_grads(index, shape, &d_outputs, Op::ConvWeightGrad);
+                    self.weighted(index, shape, (&d_outputs, &d_inputs), Op::ConvInputGrad, weight_grads)
                 }
                 Shape::Fc(shape) => {
-                    self.weighted(index, shape, (&d_outputs, &d_inputs), Op::FcInputGrad, Op::FcWeightGrad)
+                    let weight_grads = if self.fuses_update(index) {
+                        self.weight_updates(index, shape, &d_outputs)
+                    } else {
+                        self.weight_grads(index, shape, &d_outputs, Op::FcWeightGrad)
+                    };
+                    self.weighted(index, shape, (&d_outputs, &d_inputs), Op::FcInputGrad, weight_grads)
                 }
                 _ if !wanted => Vec::new(),
                 shape => self.unary(index, shape, &mut d_outputs, &d_inputs, results),
@@ -46,16 +54,15 @@ impl Builder<'_> {
         list
     }
 
-    /// The gradients of a layer with weights.
+    /// The gradients of a layer with weights; those of the weights are given.
     fn weighted<S: WeightedShape>(
         &mut self,
         index: usize,
         shape: S,
         (d_outputs, d_inputs): (&[Value], &[Value]),
         input_grad: fn(InputGrad<S>) -> Op,
-        weight_grad: fn(WeightGrad<S>) -> Op,
+        weight_grads: Vec<Op>,
     ) -> Vec<Op> {
-        let shards = self.placement.shards;
         let partials = self.partials(index, d_outputs, d_inputs);
         let input_grads = partials.sources.into_iter().filter(|sources| !sources.is_empty());
         let mut list: Vec<Op> = input_grads.map(|sources| input_grad(InputGrad { shape, sources })).collect();
@@ -63,23 +70,58 @@ impl Builder<'_> {
         if !partials.transfers.is_empty() {
             list.push(Op::Exchange(Exchange { len, transfers: partials.transfers }));
         }
-        for shard in 0..shards {
-            let gradient = |span: &Span| Span { region: Region::Gradients, ..*span };
-            let weights = &self.layers[index].weights;
-            let tower = |tower: usize| WeightGradTower {
-                inputs: self.inputs_of(index, tower, shard),
-                d_output: d_outputs[tower].own,
-                d_weights: weights[tower].0.iter().map(gradient).collect(),
-                d_bias: gradient(&weights[tower].1),
-            };
-            let towers: Vec<_> = self.towers_on(index, shard).map(tower).collect();
-            if !towers.is_empty() {
-                list.push(weight_grad(WeightGrad { shape, towers }));
-            }
-        }
+        list.extend(weight_grads);
         let sums = partials.sums.into_iter().filter(|towers| !towers.is_empty());
         list.extend(sums.map(|towers| Op::Add(Add { len, towers })));
         list
+    }
+
+    /// The gradients of the weights on each shard.
+    fn weight_grads<S: WeightedShape>(
+        &self,
+        index: usize,
+        shape: S,
+        d_outputs: &[Value],
+        weight_grad: fn(WeightGrad<S>) -> Op,
+    ) -> Vec<Op> {
+        let tower = |tower: usize, shard: usize| {
+            let (weights, bias) = &self.layers[index].weights[tower];
+            WeightGradTower {
+                inputs: self.inputs_of(index, tower, shard),
+                d_output: d_outputs[tower].own,
+                d_weights: weights.iter().map(|&weight| self.gradient_of(weight)).collect(),
+                d_bias: self.gradient_of(*bias),
+            }
+        };
+        self.on_shards(index, tower).map(|towers| weight_grad(WeightGrad { shape, towers })).collect()
+    }
+
+    /// As [`Builder::weight_grads`], of weights that are updated at once.
+    fn weight_updates(&self, index: usize, shape: FcShape, d_outputs: &[Value]) -> Vec<Op> {
+        let tower = |tower: usize, shard: usize| {
+            let (weights, bias) = &self.layers[index].weights[tower];
+            let sources = self.inputs_of(index, tower, shard).into_iter().zip(weights).map(|(input, &parameter)| {
+                let learnt = &self.parameters[parameter].0;
+                UpdatedWeights { input, parameter, weights: learnt.value, velocity: learnt.velocity() }
+            });
+            let (d_output, d_bias) = (d_outputs[tower].own, self.gradient_of(*bias));
+            FcWeightUpdateTower { d_output, sources: sources.collect(), d_bias }
+        };
+        let momentum = self.net.training.momentum as f32;
+        let decay = self.parameters[self.layers[index].weights[0].0[0]].1;
+        let update = |towers| Op::FcWeightUpdate(FcWeightUpdate { shape, momentum, decay, towers });
+        self.on_shards(index, tower).map(update).collect()
+    }
+
+    /// What `of` makes of each tower of a layer and its shard, for the shards that have any.
+    fn on_shards<T>(&self, index: usize, of: impl Fn(usize, usize) -> T) -> impl Iterator<Item = Vec<T>> {
+        let on = move |shard: usize| self.towers_on(index, shard).map(|tower| of(tower, shard)).collect::<Vec<T>>();
+        (0..self.placement.shards).map(on).filter(|towers| !towers.is_empty())
+    }
+
+    /// The gradient of a parameter that has one.
+    fn gradient_of(&self, parameter: usize) -> Span {
+        self.parameters[parameter].0.gradient.expect("it is written, so it has a place")
     }
 
     /// The parts of an input gradient.
@@ -92,7 +134,8 @@ impl Builder<'_> {
             // Own tower first, then cyclic; towers that do not read this source have no weights for it.
             let consumers = (0..towers).map(|i| (source + i) % towers).filter_map(|tower| {
                 let position = net.sources_of(index, tower).iter().position(|&read| read == source)?;
-                Some((d_outputs[tower].own, self.layers[index].weights[tower].0[position]))
+                let weights = self.layers[index].weights[tower].0[position];
+                Some((d_outputs[tower].own, self.parameters[weights].0.value))
             });
             let (consumers, weights): (Vec<Span>, Vec<Span>) = consumers.unzip();
             let home = d_input.own.shard;

@@ -26,7 +26,8 @@ pub(super) fn plan(
         Shape::Conv(shape) if mode != Mode::Inspect && prefers_blocks(&shape) => Some(shape.blocks()),
         _ => None,
     };
-    let mut builder = Builder { net, placement, images, mode, blocks, lens, layers: Vec::new() };
+    let mut builder =
+        Builder { net, placement, images, mode, blocks, lens, parameters: Vec::new(), layers: Vec::new() };
     let crop = net.augment.crop;
     let means = (0..shards).map(|shard| builder.span(shard, Region::Constants, crop * crop * 3)).collect::<Vec<_>>();
     let input = builder.everywhere(builder.input());
@@ -35,12 +36,11 @@ pub(super) fn plan(
         Planned { layer: "input".to_string(), op: Op::Augment(augment) }
     };
     let mut forward: Vec<Planned> = input[0].all().map(augment).collect();
-    let mut parameters = Vec::new();
 
     let mut values = input.clone();
     for (index, layer) in net.layers.iter().enumerate() {
         let exchange = builder.bring_inputs(index, &mut values);
-        let weights = builder.weights(index, layer, &mut parameters);
+        let weights = builder.weights(index, layer);
         let fused = builder.fuses(index);
         let outputs = if fused { values.clone() } else { builder.outputs(index, layer, &values) };
         builder.layers.push(Built { inputs: values, outputs: outputs.clone(), weights, exchange, fused });
@@ -65,7 +65,7 @@ pub(super) fn plan(
     let mut gradients = vec![None; net.layers.len() + 1];
     if mode != Mode::Infer {
         backward = builder.backward(&results, &mut gradients);
-        update = parameters.iter().enumerate().map(|(i, parameter)| builder.update(i, parameter)).collect();
+        update = (0..builder.parameters.len()).filter_map(|parameter| builder.update(parameter)).collect();
     }
     let tensors = builder.tensors(&input, &gradients);
     let all = |shard: usize| {
@@ -73,7 +73,7 @@ pub(super) fn plan(
         Region::ALL.map(|region| Span { region, start: 0, len: len[region as usize], shard })
     };
     let regions = (0..shards).flat_map(all).collect();
-    let parameters = parameters.into_iter().map(|(parameter, _)| parameter).collect();
+    let parameters = builder.parameters.into_iter().map(|(parameter, _)| parameter).collect();
     Plan { images, mode, shards, parameters, tensors, forward, backward, update, regions, mean: means[0], results }
 }
 
@@ -81,8 +81,8 @@ pub(super) fn plan(
 pub(super) struct Built {
     pub(super) inputs: Vec<Value>,
     pub(super) outputs: Vec<Value>,
-    /// Per tower: the weights of each source, then the bias.
-    pub(super) weights: Vec<(Vec<Span>, Span)>,
+    /// Per tower, by their index: the weights of each source, then the bias.
+    pub(super) weights: Vec<(Vec<usize>, usize)>,
     /// Brings inputs from other shards.
     exchange: Option<Exchange>,
     /// Whether an activation was fused into the layer before.
@@ -98,6 +98,8 @@ pub(super) struct Builder<'a> {
     blocks: Option<Blocks>,
     /// Floats of each region of each shard.
     lens: Vec<[usize; Region::ALL.len()]>,
+    /// Each with its weight decay.
+    pub(super) parameters: Vec<(Parameter, f32)>,
     pub(super) layers: Vec<Built>,
 }
 
@@ -214,12 +216,12 @@ impl Builder<'_> {
         }
     }
 
-    fn weights(
-        &mut self,
-        index: usize,
-        layer: &Layer,
-        parameters: &mut Vec<(Parameter, f64)>,
-    ) -> Vec<(Vec<Span>, Span)> {
+    /// Whether the weights of the layer are updated as their gradient is computed.
+    pub(super) fn fuses_update(&self, index: usize) -> bool {
+        self.mode == Mode::Train && matches!(self.net.layers[index].kind, Kind::Fc { .. })
+    }
+
+    fn weights(&mut self, index: usize, layer: &Layer) -> Vec<(Vec<usize>, usize)> {
         let Some(&learning) = layer.kind.learning() else { return Vec::new() };
         let input = self.net.input_of(index);
         let outputs = layer.output.channels;
@@ -235,21 +237,22 @@ impl Builder<'_> {
             let mut add = |name: String, dims: &[usize], is_bias: bool| {
                 let value = self.span(shard, Region::Weights, dims.iter().product());
                 let (init, rate, decay) = if is_bias { (bias, bias_rate, bias_decay) } else { (init_std, rate, decay) };
-                let layer = layer.name.clone();
-                let parameter = Parameter { name, layer, dims: dims.to_vec(), bias: is_bias, init, rate, value };
-                parameters.push((parameter, decay));
-                value
+                let written = self.mode != Mode::Infer && (is_bias || !self.fuses_update(index));
+                let gradient = written.then(|| self.span(shard, Region::Gradients, value.len));
+                let (layer, dims) = (layer.name.clone(), dims.to_vec());
+                let parameter = Parameter { name, layer, dims, bias: is_bias, init, rate, value, gradient };
+                self.parameters.push((parameter, (net.training.decay * decay) as f32));
+                self.parameters.len() - 1
             };
             let prefix = format!("{}.tower{tower}", layer.name);
             let sources = net.sources_of(index, tower);
             let weights = sources.iter().map(|source| add(format!("{prefix}.weight{source}"), &dims, false)).collect();
             towers.push((weights, add(format!("{prefix}.bias"), &[outputs], true)));
         }
-        // Velocities and gradients mirror the weights, where there is training.
+        // Velocities mirror the weights, where there is training.
         if self.mode != Mode::Infer {
             for lens in &mut self.lens {
                 lens[Region::Momenta as usize] = lens[Region::Weights as usize];
-                lens[Region::Gradients as usize] = lens[Region::Weights as usize];
             }
         }
         towers
@@ -290,8 +293,8 @@ impl Builder<'_> {
         let built = &self.layers[index];
         let tower = |tower: usize| ForwardTower {
             inputs: self.inputs_of(index, tower, shard),
-            weights: built.weights[tower].0.clone(),
-            bias: built.weights[tower].1,
+            weights: built.weights[tower].0.iter().map(|&index| self.parameters[index].0.value).collect(),
+            bias: self.parameters[built.weights[tower].1].0.value,
             output: built.outputs[tower].on(shard),
         };
         let towers = self.towers_on(index, shard).map(tower).collect();
@@ -310,17 +313,18 @@ impl Builder<'_> {
         UnaryForward { shape, towers: self.towers_on(index, shard).map(tower).collect() }
     }
 
-    fn update(&self, index: usize, (parameter, decay): &(Parameter, f64)) -> Planned {
-        let training = &self.net.training;
+    /// The update of a parameter whose gradient is written.
+    fn update(&self, index: usize) -> Option<Planned> {
+        let (parameter, decay) = &self.parameters[index];
         let op = Op::Update(Update {
             parameter: index,
-            momentum: training.momentum as f32,
-            decay: (training.decay * decay) as f32,
+            momentum: self.net.training.momentum as f32,
+            decay: *decay,
             weights: parameter.value,
             velocity: parameter.velocity(),
-            gradient: parameter.gradient(),
+            gradient: parameter.gradient?,
         });
-        Planned { layer: parameter.layer.clone(), op }
+        Some(Planned { layer: parameter.layer.clone(), op })
     }
 
     fn tensors(&self, input: &[Value], gradients: &[Option<Vec<Value>>]) -> Vec<Tensor> {

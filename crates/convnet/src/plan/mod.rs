@@ -25,7 +25,7 @@ pub enum Mode {
     /// Forward only.
     Infer,
     /// As `Train`, but nothing is fused, no memory is shared and the input has a gradient: every tensor can be
-    /// looked at after a step.
+    /// looked at after a step. Gradients of parameters lie at the parameters' places.
     Inspect,
 }
 
@@ -46,7 +46,7 @@ pub struct Plan {
     pub forward: Vec<Planned>,
     /// The gradients.
     pub backward: Vec<Planned>,
-    /// The update of every parameter.
+    /// The update of every parameter whose gradient is written.
     pub update: Vec<Planned>,
     /// Each region of each shard.
     pub regions: Vec<Span>,
@@ -97,19 +97,16 @@ pub struct Parameter {
     pub init: f64,
     /// Factor of the learning rate.
     pub rate: f64,
-    /// The value; velocity and gradient lie at the same place of their regions.
+    /// The value; the velocity lies at the same place of its region.
     pub value: Span,
+    /// The gradient; none where there is no training, and where [`crate::ops::FcWeightUpdate`] does not write it.
+    pub gradient: Option<Span>,
 }
 
 impl Parameter {
     /// The velocity.
     pub fn velocity(&self) -> Span {
         Span { region: Region::Momenta, ..self.value }
-    }
-
-    /// The gradient.
-    pub fn gradient(&self) -> Span {
-        Span { region: Region::Gradients, ..self.value }
     }
 }
 

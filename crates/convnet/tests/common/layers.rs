@@ -1,8 +1,9 @@
 //! Layers laid out in memory, with the operations of their forward pass and gradients.
 
 use convnet::ops::{
-    Activation, Forward, ForwardTower, InputGrad, InputGradSource, Region, Saved, Span, UnaryBackward, UnaryForward,
-    UnaryGradTower, UnaryShape, UnaryTower, WeightGrad, WeightGradTower, WeightedShape,
+    Activation, FcShape, FcWeightUpdate, FcWeightUpdateTower, Forward, ForwardTower, InputGrad, InputGradSource, Op,
+    Region, Saved, Span, UnaryBackward, UnaryForward, UnaryGradTower, UnaryShape, UnaryTower, Update, UpdatedWeights,
+    WeightGrad, WeightGradTower, WeightedShape,
 };
 
 use super::memory::{Fill, Memory};
@@ -92,6 +93,24 @@ pub fn weighted<S: WeightedShape>(shape: S, setup: Setup) -> Weighted<S> {
         weight_grad: WeightGrad { shape, towers: (0..towers).map(weight_grad).collect() },
         memory,
     }
+}
+
+/// The update of a fully connected layer's weights by their gradient, with velocities that it lays out: as one
+/// operation, and as several that do the same.
+pub fn updates(layer: &mut Weighted<FcShape>) -> (Op, Vec<Op>) {
+    let (shape, momentum, decay) = (layer.weight_grad.shape, 0.9, 0.02);
+    let (mut towers, mut apart) = (Vec::new(), vec![Op::FcWeightGrad(layer.weight_grad.clone())]);
+    for (tower, forward) in layer.weight_grad.towers.iter().zip(&layer.forward.towers) {
+        let mut sources = Vec::new();
+        for ((&input, &gradient), &weights) in tower.inputs.iter().zip(&tower.d_weights).zip(&forward.weights) {
+            let parameter = apart.len() % 3;
+            let velocity = layer.memory.exact(Region::Momenta, weights.len, Fill::Signed);
+            sources.push(UpdatedWeights { input, parameter, weights, velocity });
+            apart.push(Op::Update(Update { parameter, momentum, decay, weights, velocity, gradient }));
+        }
+        towers.push(FcWeightUpdateTower { d_output: tower.d_output, sources, d_bias: tower.d_bias });
+    }
+    (Op::FcWeightUpdate(FcWeightUpdate { shape, momentum, decay, towers }), apart)
 }
 
 /// Lays out a layer without weights.

@@ -7,7 +7,7 @@
 use convnet::ops::Span;
 
 use crate::common::check::check;
-pub use crate::common::layers::{Setup, Unary, Weighted, unary, weighted};
+pub use crate::common::layers::{Setup, Unary, Weighted, unary, updates, weighted};
 pub use crate::common::memory::{Fill, Memory};
 pub use crate::common::{Tested, step};
 pub use convnet::ops::{
@@ -76,9 +76,39 @@ pub fn check_conv<D: Tested>(device: impl Fn(usize) -> D + Copy, shape: ConvShap
 
 pub fn check_fc<D: Tested>(device: impl Fn(usize) -> D + Copy, shape: FcShape, setup: Setup) -> TestCaseResult {
     let terms = [shape.inputs, shape.outputs, setup.images];
+    check_fc_update(device, weighted(shape, setup), setup)?;
     check_weighted(device, weighted(shape, setup), setup, terms, |layer| {
         [Op::FcForward(layer.forward), Op::FcInputGrad(layer.input_grad), Op::FcWeightGrad(layer.weight_grad)]
     })
+}
+
+/// Weights that are updated as their gradient is computed have the bits of those that are updated afterwards, and so
+/// does what a forward pass makes of them.
+fn check_fc_update<D: Tested>(
+    device: impl Fn(usize) -> D + Copy,
+    mut layer: Weighted<FcShape>,
+    setup: Setup,
+) -> TestCaseResult {
+    let (update, apart) = updates(&mut layer);
+    let Weighted { memory, forward, weight_grad, .. } = layer;
+    let forward = Op::FcForward(forward);
+    let run = |threads: usize, ops: &[Op]| {
+        let mut device = device(threads);
+        memory.load(&mut device);
+        device.begin(&mut step(setup.seed, setup.images, 2)).unwrap();
+        ops.iter().chain([&forward]).for_each(|op| device.run(op).unwrap());
+        let whole = |region: Region| Span::new(region, 0, memory.lens()[region as usize]);
+        let spans = [Region::Weights, Region::Momenta, Region::Work].map(whole);
+        let spans = spans.into_iter().chain(weight_grad.towers.iter().map(|tower| tower.d_bias));
+        let bits = spans.map(|span| {
+            let mut values = vec![0.0; span.len];
+            device.read(span, &mut values).unwrap();
+            values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        });
+        bits.collect::<Vec<_>>()
+    };
+    prop_assert!(run(3, &[update]) == run(1, &apart), "the update with the gradient has other bits");
+    Ok(())
 }
 
 pub fn check_unary<S: UnaryShape, D: Tested>(

@@ -1,25 +1,21 @@
-//! Fully connected layers: forward, input gradient, weight gradient, shared out as in [`crate::cpu::fc`].
+//! Fully connected layers: forward and input gradient, shared out as in [`crate::cpu::fc`].
 
 use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
 
 use super::product::{Left, Panels, Sums, Terms, pack, panels_len};
 use super::{Bf16, Pair};
-use crate::cpu::conv_grad::sum_rows;
 use crate::cpu::floats::Floats;
 use crate::cpu::memory::Memory;
 use crate::cpu::pad::with_buffer;
 use crate::cpu::{Tools, activation};
-use crate::ops::{FcForward, FcInputGrad, FcShape, FcWeightGrad, SUM_BLOCK, Span, sum_blocks};
+use crate::ops::{FcForward, FcInputGrad, FcShape, SUM_BLOCK, Span, sum_blocks};
 
 /// Rows of weights that a task of the input gradient owns.
 const TASK_ROWS: usize = 96;
 
 /// Columns that a task of the forward pass owns at most.
 const TASK_COLUMNS: usize = 256;
-
-/// Rows of a gradient of weights that a task owns: few, so that they are written row by row.
-const GRADIENT_ROWS: usize = 24;
 
 pub(in crate::cpu) fn forward(
     tools: &Tools,
@@ -145,52 +141,5 @@ pub(in crate::cpu) fn input_grad(
             });
         };
         tools.threads.install(|| (0..inputs.div_ceil(TASK_ROWS)).into_par_iter().with_max_len(1).for_each(work));
-    }
-}
-
-pub(in crate::cpu) fn weight_grad(
-    tools: &Tools,
-    bf16: Bf16,
-    memory: &Memory,
-    scratch: &mut Floats,
-    op: &FcWeightGrad,
-    images: usize,
-) {
-    let FcShape { inputs, outputs } = op.shape;
-    let tile = tools.kernel.shape(outputs);
-    let pairs = images.div_ceil(2);
-    let len = panels_len(tile, pairs, outputs);
-    scratch.grow(len);
-    for tower in &op.towers {
-        let panels: &mut [Pair] = &mut cast_slice_mut(scratch)[..len];
-        // SAFETY: the operation passed its check; the gradient of the output is only read.
-        let d_output = unsafe { memory.slice(tower.d_output, images * outputs) };
-        pack(tile, pairs, outputs, panels, |row, first, target| {
-            bf16.pair_rows(&d_output[2 * row * outputs..], outputs, first, target);
-        });
-        let right = Panels { pairs: panels, rows: pairs, columns: outputs };
-        for (&input, &d_weight) in tower.inputs.iter().zip(&tower.d_weights) {
-            // SAFETY: inputs are only read; the gradient overlaps no other operand.
-            let (input, d_weight) =
-                unsafe { (memory.slice(input, images * inputs), memory.slice_mut(d_weight, inputs * outputs)) };
-            let work = |(task, d_weight): (usize, &mut [f32])| {
-                let (first, rows) = (task * GRADIENT_ROWS, d_weight.len() / outputs);
-                with_buffer(pairs * rows, |buffer| {
-                    let left: &mut [Pair] = cast_slice_mut(buffer);
-                    for (row, target) in left.chunks_exact_mut(rows).enumerate() {
-                        bf16.pair_rows(&input[2 * row * inputs..], inputs, first, target);
-                    }
-                    let terms: Vec<Terms> = sum_blocks(1, pairs)
-                        .map(|block| Terms { a: block.start * rows, a_step: rows, ..Terms::side_by_side(block) })
-                        .collect();
-                    let left = Left { pairs: left, rows: &(0..rows).collect::<Vec<_>>() };
-                    bf16.multiply(tile, &terms, &left, right, Sums { floats: d_weight, stride: outputs, add: false });
-                });
-            };
-            let tasks = d_weight.par_chunks_mut(GRADIENT_ROWS * outputs);
-            tools.threads.install(|| tasks.enumerate().with_max_len(1).for_each(work));
-        }
-        // SAFETY: the gradient of the bias overlaps no other operand.
-        sum_rows(tools, d_output, unsafe { memory.slice_mut(tower.d_bias, outputs) });
     }
 }

@@ -16,6 +16,7 @@ mod arch;
 pub(super) mod conv;
 pub(super) mod conv_grad;
 pub(super) mod fc;
+pub(super) mod fc_grad;
 mod product;
 
 pub(super) use arch::Bf16;
