@@ -27,6 +27,9 @@ pub(crate) struct Bench {
     /// Write two steps on the simulated device as a trace in Chrome's format, with predicted times
     #[arg(long, conflicts_with_all = ["filter", "gpu", "counted"], value_name = "FILE")]
     timeline: Option<PathBuf>,
+    /// Cards of the trace that share the towers
+    #[arg(long, requires = "timeline", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=16))]
+    cards: u32,
     /// The net of the report, the counts or the trace
     #[arg(long, conflicts_with = "filter", default_value = "nips2012")]
     net: String,
@@ -75,11 +78,9 @@ impl Bench {
         // The bench runs where the workspace is.
         let file = std::path::absolute(file).with_context(|| file.display().to_string())?;
         let file = file.to_str().with_context(|| format!("{} is no text", file.display()))?;
-        let batch = self.batch().to_string();
-        let status = crate::cargo(&["run", "--package", "benches", "--bin", "timeline", "--", &self.net, &batch, file])
-            .env("ALEXNET_SIM_CHECKS", "off")
-            .status()
-            .context("cannot start cargo")?;
+        let (batch, cards) = (self.batch().to_string(), self.cards.to_string());
+        let run = ["run", "--package", "benches", "--bin", "timeline", "--", &self.net, &batch, &cards, file];
+        let status = crate::cargo(&run).env("ALEXNET_SIM_CHECKS", "off").status().context("cannot start cargo")?;
         ensure!(status.success(), "timeline: {status}");
         Ok(())
     }

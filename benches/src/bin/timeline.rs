@@ -10,13 +10,15 @@ use std::sync::Arc;
 use alexnet::benchmark::step;
 use anyhow::{Context as _, Result, bail};
 use benches::net;
-use convnet::cuda::{Cuda, Precision};
+use convnet::cuda::{self, Cuda, Precision};
+use convnet::ops::Device;
 use convnet::run::Network;
+use convnet::shards::Shards;
 use cuda_sim::driver::{Engine, Span, record_timeline, take_timeline};
 use cuda_sim::observe::{Intercept, intercept};
 use cuda_sim::{Config, LaunchError, Memory, Program, Stats};
 
-const USAGE: &str = "usage: timeline NET BATCH FILE";
+const USAGE: &str = "usage: timeline NET BATCH CARDS FILE";
 
 /// Steps before those that are shown: the first runs as it is, the second is recorded as a graph.
 const BEFORE: usize = 3;
@@ -24,15 +26,16 @@ const SHOWN: usize = 2;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, batch, file] = &arguments[..] else { bail!(USAGE) };
+    let [name, batch, cards, file] = &arguments[..] else { bail!(USAGE) };
     let batch = batch.parse().ok().filter(|&batch| batch > 0).with_context(|| format!("{batch:?}; {USAGE}"))?;
     if alexnet::nets::load(name, None).is_err() {
         bail!("{name:?} is no built-in net; {USAGE}");
     }
     let net = net(name);
-    convnet::cuda::simulate(1)?;
+    let cards = cards.parse().ok().filter(|&cards| cards > 0).with_context(|| format!("{cards:?}; {USAGE}"))?;
+    cuda::simulate(cards)?;
     intercept(Some(Arc::new(Nothing)));
-    let mut network = Network::for_training(&net, batch, Cuda::new(0, Precision::F32)?)?;
+    let mut network = Network::for_training(&net, batch, open(cards)?)?;
     let one = step(&net, batch, network.parameters().len());
     let mut train = |steps: usize| -> Result<()> {
         (0..steps).try_for_each(|_| network.train(&mut one.clone()).map(drop))?;
@@ -49,6 +52,16 @@ fn main() -> Result<()> {
     let end = spans.iter().map(|span| span.start + span.seconds).fold(0.0, f64::max);
     println!("{} operations of {SHOWN} steps, {:.3} ms as predicted: {file}", spans.len(), (end - begin) * 1e3);
     Ok(())
+}
+
+/// One card, or several that share the towers.
+fn open(cards: u32) -> Result<Box<dyn Device>> {
+    let mut cards = (0..cards).map(|card| Cuda::new(card, Precision::F32)).collect::<Result<Vec<_>, _>>()?;
+    if cards.len() == 1 {
+        return Ok(Box::new(cards.remove(0)));
+    }
+    cuda::connect(&cards, true)?;
+    Ok(Box::new(Shards::new(cards)))
 }
 
 /// Runs no kernel.
@@ -73,9 +86,10 @@ fn trace(spans: &[Span]) -> String {
         ));
     }
     for span in spans {
-        let (start, length) = (span.start * 1e6, span.seconds * 1e6);
+        let (start, end) = (microseconds(span.start), microseconds(span.start + span.seconds));
+        let length = end - start;
         events.push(format!(
-            r#"{{"ph":"X","name":"{}","pid":{},"tid":{},"ts":{start:.3},"dur":{length:.3}}}"#,
+            r#"{{"ph":"X","name":"{}","pid":{},"tid":{},"ts":{start},"dur":{length}}}"#,
             span.name,
             span.device,
             row(span)
@@ -84,11 +98,46 @@ fn trace(spans: &[Span]) -> String {
     format!("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{}\n]}}\n", events.join(",\n"))
 }
 
+/// In steps of a power of two, so that a viewer's sum of begin and length is exact: where an operation overlapped the
+/// one behind it by a rounding error, viewers would draw them as if one had called the other.
+fn microseconds(seconds: f64) -> f64 {
+    const STEPS: f64 = 1024.0;
+    (seconds * 1e6 * STEPS).round() / STEPS
+}
+
 fn name(engine: Engine) -> &'static str {
     match engine {
         Engine::Kernels => "kernels",
         Engine::FromHost => "from the host",
         Engine::ToHost => "to the host",
         Engine::Peers => "between devices",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_in_a_row_do_not_overlap() {
+        let (mut spans, mut start) = (Vec::new(), 0.0);
+        for place in 1..1000 {
+            let seconds = 1e-6 / f64::from(place);
+            let name = format!("kernel {place}");
+            spans.push(Span { device: 0, engine: Engine::Kernels, stream: 16, name, start, seconds });
+            start += seconds;
+        }
+        let text = trace(&spans);
+        let number = |line: &str, key: &str| -> f64 {
+            let rest = &line[line.find(key).unwrap() + key.len()..];
+            rest[..rest.find([',', '}']).unwrap()].parse().unwrap()
+        };
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains(r#""ph":"X""#)).collect();
+        assert_eq!(lines.len(), spans.len());
+        for pair in lines.windows(2) {
+            let end = number(pair[0], r#""ts":"#) + number(pair[0], r#""dur":"#);
+            assert_eq!(end, number(pair[1], r#""ts":"#), "{pair:?}");
+        }
+        assert!(text.contains(r#""name":"kernels, stream 0x10""#) && text.contains("device 0 (predicted)"));
     }
 }

@@ -9,6 +9,7 @@
 //! - [`checkpoint`] and [`run_folder`]: what is kept of a run, and where.
 //! - [`experiment`]: the paper's controlled experiments, as runs that differ in one setting.
 //! - [`probabilities`]: what networks say about images as a file, and the average of several.
+//! - [`output`]: the files that commands write, and their places before the work.
 //! - [`portable`] and [`import`]: networks in the formats of other tools, out and in.
 //! - [`inside`]: what a network has learnt, as data; [`pictures`]: the same and more as PNG and SVG.
 //! - [`report`]: a run as one HTML file.
@@ -36,6 +37,7 @@ pub mod inside;
 pub mod interrupt;
 mod markup;
 pub mod nets;
+pub mod output;
 pub mod pictures;
 pub mod portable;
 pub mod probabilities;

@@ -13,8 +13,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
-use crate::checkpoint::temporary;
 use crate::evaluate::measure;
+use crate::output::write_whole;
 
 const FORMAT: &str = "alexnet probabilities";
 
@@ -214,36 +214,6 @@ fn align(first: &Probabilities, member: &Probabilities) -> Result<Probabilities>
         aligned.values.extend(member.row(from));
     }
     Ok(aligned)
-}
-
-/// Checks that a file can be made at `path`, so that long work is not lost for want of a folder.
-///
-/// # Errors
-/// When there is no folder for it, or a folder has its name.
-pub fn check_place(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        bail!("cannot write {}: there is no folder {}", path.display(), folder.display());
-    }
-    if path.is_dir() {
-        bail!("cannot write {}: it is a folder", path.display());
-    }
-    Ok(())
-}
-
-/// Writes a file beside its place first, so that what has its name is whole.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
-    let temporary = temporary(path);
-    fs::write(&temporary, contents)
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-        })
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

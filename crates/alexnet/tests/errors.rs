@@ -104,16 +104,41 @@ fn a_folder_that_cannot_be_made_or_holds_something_is_refused() {
 }
 
 #[test]
+fn a_place_is_refused_before_the_work() {
+    let place = Place::new();
+    fs::create_dir(place.path("folder.png")).unwrap();
+    // There is no model, no data and no picture: what is said is said before they are looked at.
+    for command in [
+        "show filters --out",
+        "show curves --out",
+        "show predictions --out",
+        "show confusion --out",
+        "show augmentation photo.jpg --out",
+        "report run --out",
+        "predict photo.jpg --out",
+        "features --out",
+        "similar photo.jpg --out",
+        "similar photo.jpg --json",
+        "eval --save-probabilities",
+        "ensemble a b --out",
+        "submit a --out",
+        "export --out",
+        "import a --out",
+        "data nothing --out",
+    ] {
+        let with = |out| command.split(' ').chain([out]).collect::<Vec<_>>();
+        let message = "cannot write nowhere/x.png: there is no folder nowhere; make it, or give another place";
+        has(&place.fails(1, &with("nowhere/x.png")), &[message]);
+        has(&place.fails(1, &with("folder.png")), &["cannot write folder.png: it is a folder"]);
+    }
+}
+
+#[test]
 fn wrong_and_damaged_checkpoints() {
     let place = Place::new();
     place.ok(&["train", "--net", "tiny.toml", "--epochs", "2", "--out", "run"]);
     has(&place.fails(1, &["train", "--resume", "run", "--epochs", "3", "--net", "mini"]), &["tiny", "mini"]);
     has(&place.fails(1, &["eval", "--model", "tiny.toml"]), &["tiny.toml", "no checkpoint"]);
-    let save = ["eval", "--model", "run", "--save-probabilities"];
-    for (out, said) in [("nowhere/p", "there is no folder nowhere"), ("run", "it is a folder")] {
-        let message = place.fails(1, &[&save[..], &[out]].concat());
-        assert!(message.contains(said), "{message}");
-    }
     has(&place.fails(1, &["eval", "--model", "run/statistics.safetensors"]), &["no checkpoint"]);
     has(&place.fails(1, &["predict", "--model", "run", "tiny.toml"]), &["tiny.toml", "1 of 1 images"]);
     fs::create_dir(place.path("empty")).unwrap();

@@ -1,6 +1,7 @@
 //! `alexnet report`: a file that is whole, and that a browser draws without a network.
 //!
-//! A browser may not be there: `ALEXNET_BROWSER` names one that understands Chromium's flags.
+//! A browser may not be there: one that understands Chromium's flags is looked for on the PATH, or `ALEXNET_BROWSER`
+//! names it. Firefox has no flag that gives the page after its scripts have run.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
@@ -68,7 +69,13 @@ fn a_browser_draws_it() {
     let (place, page) = report();
     let path = place.path("watched.html");
     fs::write(&path, watched(&page)).unwrap();
-    let dom = dump(&browser, place.path("profile").as_path(), &path);
+    for width in [1280, 390] {
+        look(&dump(&browser, place.path("profile").as_path(), &path, width));
+    }
+}
+
+/// What the script of [`watched`] has seen is right.
+fn look(dom: &str) {
     let seen = dom.split("<pre id=\"seen\">").nth(1).and_then(|rest| rest.split("</pre>").next());
     let seen: Value = serde_json::from_str(seen.unwrap_or_else(|| panic!("the page is not drawn: {dom}"))).unwrap();
     assert_eq!(seen["errors"], serde_json::json!([]));
@@ -83,6 +90,8 @@ fn a_browser_draws_it() {
     assert!(seen["coloured"].as_u64().unwrap() > 1000, "{seen}");
     assert_eq!(seen["broken"], 0);
     assert_eq!(seen["overflow"], false);
+    // Labels that can be read.
+    assert!(seen["label"].as_f64().unwrap() > 10.0, "{seen}");
 }
 
 /// The page with a script before all others that notes errors, and one behind them that uses the page like a reader.
@@ -110,6 +119,7 @@ fn watched(page: &str) -> String {
           errors, pointed, moved, coloured, cell: said('.matrix'), charts: charts.map((it) => it.id),
           lines: charts.map((it) => it.querySelectorAll('path').length),
           broken: [...document.images].filter((it) => !it.naturalWidth).length,
+          label: svg.querySelector('text').getBoundingClientRect().height,
           overflow: document.documentElement.scrollWidth > innerWidth,
         });
         document.body.append(seen);
@@ -117,11 +127,12 @@ fn watched(page: &str) -> String {
     page.replace("<head>", &format!("<head>{before}")).replace("</body>", &format!("{behind}</body>"))
 }
 
-/// The page as the browser has it after its scripts have run.
-fn dump(browser: &OsString, profile: &Path, page: &Path) -> String {
+/// The page as the browser has it after its scripts have run, in a window of that width.
+fn dump(browser: &OsString, profile: &Path, page: &Path, width: u32) -> String {
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("--window-size={width},900"))
         .arg(format!("file://{}", page.display()))
         .output()
         .unwrap();
@@ -130,7 +141,8 @@ fn dump(browser: &OsString, profile: &Path, page: &Path) -> String {
 
 fn browser() -> Option<OsString> {
     let named = std::env::var_os("ALEXNET_BROWSER");
-    let usual = ["chromium", "chromium-headless-shell", "google-chrome"].map(OsString::from);
+    let usual =
+        ["chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "chrome"].map(OsString::from);
     let candidates = named.map_or(usual.to_vec(), |named| vec![named]);
     let starts =
         |browser: &OsString| Command::new(browser).arg("--version").output().is_ok_and(|it| it.status.success());

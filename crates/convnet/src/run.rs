@@ -216,7 +216,10 @@ impl<D: Device> Network<D> {
         let images = check(plan, step)?;
         let place = |name: &str| plan.tensors.iter().position(|tensor| tensor.layer == name);
         let Some(end) = place(layer).filter(|_| layer != "input" && layer != "softmax") else {
-            return Err(Error::Step(format!("the net has no layer {layer} with features")));
+            let mut known: Vec<&str> = plan.tensors.iter().map(|tensor| tensor.layer.as_str()).collect();
+            known.dedup();
+            known.retain(|name| !matches!(*name, "input" | "softmax"));
+            return Err(Error::Step(format!("no layer {layer} gives features; expected one of {}", known.join(", "))));
         };
         let up_to = |planned: &&Planned| place(&planned.layer).is_some_and(|own| own <= end);
         let operations: Vec<&Planned> = plan.forward.iter().take_while(up_to).collect();

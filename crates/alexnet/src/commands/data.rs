@@ -6,6 +6,7 @@ use dataset::{Dataset, Images, Statistics};
 use super::natural_side;
 use crate::cli::DataArgs;
 use crate::console::{Progress, say, thousands, warn};
+use crate::output::check_place;
 use crate::{device, pictures};
 
 /// Pictures on the sheet, after the mean image.
@@ -18,6 +19,7 @@ const CLASSES: usize = 20;
 /// # Errors
 /// When the data set cannot be opened, or the picture cannot be written.
 pub fn run(args: &DataArgs) -> Result<()> {
+    check_place(&args.out)?;
     let side = natural_side(&args.data)?;
     let data = Dataset::open(&args.data, side)?;
     say(format_args!(

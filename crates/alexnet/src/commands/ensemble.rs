@@ -5,6 +5,7 @@ use convnet::run::Outcome;
 
 use crate::cli::EnsembleArgs;
 use crate::console::{say, thousands};
+use crate::output::check_place;
 use crate::probabilities::Members;
 
 /// Runs the command.
@@ -12,6 +13,7 @@ use crate::probabilities::Members;
 /// # Errors
 /// When a file cannot be read, or they do not go together.
 pub fn run(args: &EnsembleArgs) -> Result<()> {
+    args.out.as_deref().map_or(Ok(()), check_place)?;
     let members = Members::read(&args.files)?;
     for (path, member) in args.files.iter().zip(members.each()) {
         say(format_args!("{}  {}", errors(&member.outcome(|_| true)), path.display()));

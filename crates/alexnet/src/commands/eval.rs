@@ -9,7 +9,8 @@ use crate::cli::EvalArgs;
 use crate::console::{Progress, say, thousands};
 use crate::device;
 use crate::evaluate::{Classifier, Split, evaluate};
-use crate::probabilities::{Probabilities, check_place};
+use crate::output::check_place;
+use crate::probabilities::Probabilities;
 use crate::skips::Skips;
 use crate::training::error_of;
 

@@ -2,19 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::model;
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::console::{bytes, say};
+use crate::output::{check_place, write_whole};
 use crate::portable::{Portable, onnx, torch};
-use crate::probabilities::write_whole;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When there is no model, or the file cannot be written.
 pub fn run(args: &ExportArgs) -> Result<()> {
+    args.out.as_deref().map_or(Ok(()), check_place)?;
     let checkpoint = model::checkpoint(args.model.as_deref())?;
     let model = Portable::new(&checkpoint)?;
     let (contents, extension) = match args.format {
@@ -23,7 +24,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     };
     let default = format!("{}.{extension}", model.net.name);
     let path = args.out.as_deref().unwrap_or(Path::new(&default));
-    write_whole(path, &contents).context("give another --out")?;
+    write_whole(path, &contents)?;
     say(format_args!(
         "{} ({}): pixels [N, 3, {crop}, {crop}], red, green, blue from 0 to 255; {} classes",
         path.display(),

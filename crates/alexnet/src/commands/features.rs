@@ -12,6 +12,7 @@ use crate::console::{Progress, bytes, say, thousands};
 use crate::device::{self, AHEAD};
 use crate::features::{Origin, Row, Writer};
 use crate::inside::{extract, last_hidden};
+use crate::output::check_place;
 use crate::skips::Skips;
 
 /// Runs the command.
@@ -19,6 +20,7 @@ use crate::skips::Skips;
 /// # Errors
 /// When there is no model, no data or no such layer, or the array cannot be written.
 pub fn run(args: &FeaturesArgs) -> Result<()> {
+    check_place(&args.out)?;
     let model = ModelArgs { model: args.model.clone(), crops: 1 };
     let mut model = model::open(&model, &args.device, None)?;
     let checkpoint = &model.checkpoint;

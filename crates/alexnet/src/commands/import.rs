@@ -13,12 +13,14 @@ use crate::checkpoint::{self, DataId, Position, Settings, State};
 use crate::cli::ImportArgs;
 use crate::console::{bytes, say, thousands};
 use crate::import::{self, Imported};
+use crate::output::check_place;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the file is no network that is known, or the checkpoint cannot be written.
 pub fn run(args: &ImportArgs) -> Result<()> {
+    args.out.as_deref().map_or(Ok(()), check_place)?;
     let imported = import::read(&args.file)?;
     let net = &imported.net;
     let classes = match &args.classes {
@@ -49,7 +51,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
 
 /// The classes' names, one on a line.
 fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {} as text", path.display()))?;
     let names: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
     if names.len() != count {
         bail!("{} has {} lines, the network has {count} classes", path.display(), names.len());

@@ -1,11 +1,12 @@
 //! `alexnet predict`: what is in pictures.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::model;
 use crate::cli::PredictArgs;
 use crate::console::{say, thousands, warn};
 use crate::evaluate::{Classifier, top};
+use crate::output::check_place;
 use crate::pictures::{self, Prediction};
 
 /// Labels that are shown for an image.
@@ -16,9 +17,7 @@ const LABELS: usize = 5;
 /// # Errors
 /// When there is no model, or an image cannot be read; the others are shown before.
 pub fn run(args: &PredictArgs) -> Result<()> {
-    if args.out.is_dir() {
-        bail!("{} is a folder; give a file as --out", args.out.display());
-    }
+    check_place(&args.out)?;
     let mut model = model::open(&args.model, &args.device, Some(1))?;
     let side = model.checkpoint.net.augment.image;
     let classes = &model.checkpoint.state.classes;
@@ -49,7 +48,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         }
     }
     if !items.is_empty() {
-        pictures::predictions(&items, &args.out).with_context(|| "cannot draw the answer; give another --out")?;
+        pictures::predictions(&items, &args.out)?;
         say(format_args!("picture: {}", args.out.display()));
     }
     if failed > 0 {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::model::{self, Model};
 use super::{check_classes, open_data};
@@ -12,7 +12,7 @@ use crate::device;
 use crate::evaluate::Classifier;
 use crate::features::Neighbour;
 use crate::inside::{self, Confusion, Search};
-use crate::probabilities::{check_place, write_whole};
+use crate::output::{check_place, write_whole};
 use crate::report::{Log, Neighbours, Picture, Report};
 use crate::run_folder::{self, LOG};
 use crate::training::error_of;
@@ -34,7 +34,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         true => path.join("report.html"),
         false => PathBuf::from("report.html"),
     });
-    check_place(&out).context("give another --out")?;
+    check_place(&out)?;
     // Its history ends with its last epoch, not with its best.
     let history = model::last(Some(&path))?.state.history;
     let mut model = model::open(&ModelArgs { model: Some(path.clone()), crops: 1 }, &args.device, None)?;
@@ -64,7 +64,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         neighbours: &neighbours,
     };
     let page = report.page()?;
-    write_whole(&out, page.as_bytes()).context("give another --out")?;
+    write_whole(&out, page.as_bytes())?;
     say(format_args!("report: {} ({})", out.display(), bytes(page.len() as u64)));
     Ok(())
 }

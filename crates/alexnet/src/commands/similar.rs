@@ -12,8 +12,8 @@ use crate::cli::{ModelArgs, SimilarArgs};
 use crate::console::{say, thousands};
 use crate::features::{Features, Neighbour};
 use crate::inside::{extract, last_hidden};
+use crate::output::{check_place, write_whole};
 use crate::pictures;
-use crate::probabilities::write_whole;
 
 /// Neighbours of a picture, as in the paper.
 const NEIGHBOURS: usize = 6;
@@ -23,6 +23,7 @@ const NEIGHBOURS: usize = 6;
 /// # Errors
 /// When there is no model, no data or no features, they do not go together, or an image cannot be read.
 pub fn run(args: &SimilarArgs) -> Result<()> {
+    [Some(&args.out), args.json.as_ref()].into_iter().flatten().try_for_each(|out| check_place(out))?;
     let model = ModelArgs { model: args.model.clone(), crops: 1 };
     let mut model = model::open(&model, &args.device, Some(1))?;
     let checkpoint = &model.checkpoint;

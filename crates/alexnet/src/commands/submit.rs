@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use crate::cli::SubmitArgs;
 use crate::console::{say, thousands};
 use crate::evaluate::best;
-use crate::probabilities::{Probabilities, write_whole};
+use crate::output::{check_place, write_whole};
+use crate::probabilities::Probabilities;
 
 /// Labels of an image.
 const LABELS: usize = 5;
@@ -20,6 +21,7 @@ const LABELS: usize = 5;
 /// # Errors
 /// When the probabilities or the list of classes cannot be read, or do not go together.
 pub fn run(args: &SubmitArgs) -> Result<()> {
+    check_place(&args.out)?;
     let probabilities = Probabilities::read(&args.probabilities)?;
     let classes = &probabilities.classes;
     if classes.len() < LABELS {
@@ -27,7 +29,7 @@ pub fn run(args: &SubmitArgs) -> Result<()> {
     }
     let numbers = match &args.classes {
         Some(path) => {
-            let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read {} as text", path.display()))?;
             numbers(&text, classes).with_context(|| format!("{} does not fit the classes", path.display()))?
         }
         None => (1..=classes.len()).collect(),

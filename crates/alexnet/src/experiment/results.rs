@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Done, Experiment, Job};
 use crate::checkpoint::DataId;
 use crate::console;
-use crate::probabilities::write_whole;
+use crate::output::write_whole;
 
 /// What must stay the same when an experiment goes on. Seeds may be added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -62,6 +62,9 @@ pub fn read(path: &Path) -> Result<Imported> {
 }
 
 fn decode(contents: &[u8]) -> Result<Imported> {
+    if contents.is_empty() {
+        bail!("it is empty");
+    }
     let found = if contents.starts_with(b"PK") {
         torchvision::found(pickle::read(contents, &torchvision::names())?)?
     } else if contents.starts_with(&[0x80, 2]) {

@@ -3,7 +3,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
 
   // Charts: SVG, a cursor that follows the pointer or the arrow keys, and a line of values above.
-  const W = 520, H = 250, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 28;
+  const WIDEST = 520, H = 250, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 28;
   const svgTag = (parent, name, attributes) => {
     const tag = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const key in attributes) tag.setAttribute(key, attributes[key]);
@@ -37,6 +37,8 @@
     tag(figure, "h3", title);
     const readout = tag(figure, "p", "", "readout");
     readout.setAttribute("aria-live", "polite");
+    // As wide as the figure is now, so that labels have their size on a phone, too.
+    const W = Math.min(WIDEST, Math.max(240, figure.clientWidth - 32));
     const svg = svgTag(figure, "svg", { viewBox: `0 0 ${W} ${H}`, tabindex: 0, role: "img", "aria-label": title });
 
     const scale = log ? Math.log10 : (y) => y;
@@ -122,7 +124,8 @@
   chart("speed", "images per second in training", "epoch", [{ name: "images/s", color: "blue", points: data.speeds }],
     { format: (value) => Math.round(value).toLocaleString("en") });
   chart("wait", "waiting for images (% of the time)", "epoch",
-    [{ name: "wait", color: "orange", points: data.waits.map(([x, y]) => [x, 100 * y]) }], { format: digits(1) });
+    [{ name: "wait", color: "orange", points: data.waits.map(([x, y]) => [x, 100 * y]) }],
+    { format: (value) => short(+value.toPrecision(2)) });
 
   // The confusion matrix: cells as dark as their share of the row.
   const canvas = document.querySelector(".matrix canvas"), said = document.querySelector(".matrix .readout");

@@ -133,10 +133,10 @@ pub(super) fn confusion(confusion: &Confusion) -> String {
         )
     });
     let body = format!(
-        "<div class=\"matrix\"><canvas></canvas><p class=\"readout\" aria-live=\"polite\"></p></div>\n\
-         <h3>most frequent mistakes</h3>\n<div class=\"scroll\"><table>\n<thead><tr><th>class</th><th>taken for</th>\
+        "<div class=\"beside\">\n<div class=\"matrix\"><canvas></canvas><p class=\"readout\" aria-live=\"polite\"></p></div>\n\
+         <div class=\"scroll\"><h3>most frequent mistakes</h3>\n<table>\n<thead><tr><th>class</th><th>taken for</th>\
          <th class=\"number\">images</th><th class=\"number\">of the class</th></tr></thead>\n<tbody>\n{}</tbody>\n\
-         </table></div>\n",
+         </table></div>\n</div>\n",
         rows.collect::<String>()
     );
     section("confusion", "Confusion", "Rows are true classes, columns the most probable ones.", &body)

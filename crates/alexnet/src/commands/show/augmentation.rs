@@ -1,13 +1,12 @@
 //! `alexnet show augmentation`: what the network sees of a picture in training.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Result;
 use convnet::augment::{Sampler, View};
 use convnet::ops::Draw;
 use dataset::Dataset;
 
-use super::file;
 use crate::cli::ShowAugmentationArgs;
 use crate::commands::data::statistics;
 use crate::console::say;
@@ -23,7 +22,7 @@ const EIGENVALUES: [f64; 3] = [0.2175, 0.0188, 0.0045];
 const EIGENVECTORS: [[f64; 3]; 3] = [[0.5675, 0.5808, 0.5836], [0.7192, 0.0045, -0.6948], [0.4009, -0.8140, 0.4203]];
 const MEAN: [f32; 3] = [123.7, 116.3, 103.5];
 
-pub(super) fn run(args: &ShowAugmentationArgs) -> Result<PathBuf> {
+pub(super) fn draw(args: &ShowAugmentationArgs, out: &Path) -> Result<()> {
     let net = nets::load(&args.net, None)?;
     let rule = &net.augment;
     let (side, crop) = (rule.image, rule.crop);
@@ -41,8 +40,7 @@ pub(super) fn run(args: &ShowAugmentationArgs) -> Result<PathBuf> {
     let variants = (0..VARIANTS).flat_map(|epoch| sampler.training(SEED, epoch, &[0], rule.colour_noise));
     let draws: Vec<Draw> = sampler.view(View::Centre, 1).into_iter().chain(variants).collect();
     let sheet: Vec<Vec<u8>> = draws.iter().map(|draw| seen(draw, &rgb, side, &mean, crop)).collect();
-    let out = file(args.out.as_deref(), "augmentation");
-    pictures::sheet(&sheet, crop, &out)?;
+    pictures::sheet(&sheet, crop, out)?;
     say(format_args!(
         "{}: crops of {crop} from {side}x{side}, {} offsets each way{}, colour noise {}",
         net.name,
@@ -51,7 +49,7 @@ pub(super) fn run(args: &ShowAugmentationArgs) -> Result<PathBuf> {
         rule.colour_noise
     ));
     say(format_args!("the centre as in evaluation, then {VARIANTS} draws; the mean is added again to show them"));
-    Ok(out)
+    Ok(())
 }
 
 /// The network's input under a draw, with the mean added again. [`convnet::ops::Augment`] has the formula.

@@ -1,10 +1,10 @@
 //! `alexnet show confusion`: which classes are taken for which.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Result;
 
-use super::{file, open};
+use super::open;
 use crate::cli::ShowImagesArgs;
 use crate::console::{percent, say};
 use crate::evaluate::Classifier;
@@ -15,8 +15,8 @@ use crate::{device, pictures};
 /// Mistakes that are listed.
 const LISTED: usize = 5;
 
-/// Draws the picture; gives its file.
-pub(super) fn run(args: &ShowImagesArgs) -> Result<PathBuf> {
+/// Draws the picture.
+pub(super) fn draw(args: &ShowImagesArgs, out: &Path) -> Result<()> {
     let (mut model, data) = open(args, None)?;
     let batch = model.checkpoint.state.settings.batch;
     let mut classifier = Classifier::new(&mut model.network, &model.sampler, args.model.crops);
@@ -29,7 +29,6 @@ pub(super) fn run(args: &ShowImagesArgs) -> Result<PathBuf> {
         let share = percent(f64::from(mistake.count) / f64::from(images));
         say(format_args!("  {:>5} of {images} ({share} %)  {truth}  taken for  {taken_for}", mistake.count));
     }
-    let path = file(args.out.as_deref(), "confusion");
-    pictures::confusion(&confusion, &path)?;
-    Ok(path)
+    pictures::confusion(&confusion, out)?;
+    Ok(())
 }

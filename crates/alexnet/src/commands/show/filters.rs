@@ -1,17 +1,16 @@
 //! `alexnet show filters`: the first layer's kernels.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use convnet::plan::{Mode, Plan};
 
-use super::file;
 use crate::cli::ShowCheckpointArgs;
 use crate::commands::model;
 use crate::{inside, pictures};
 
-/// Draws the picture; gives its file.
-pub(super) fn run(args: &ShowCheckpointArgs) -> Result<PathBuf> {
+/// Draws the picture.
+pub(super) fn draw(args: &ShowCheckpointArgs, out: &Path) -> Result<()> {
     let checkpoint = model::checkpoint(args.model.as_deref())?;
     let plan = Plan::compile(&checkpoint.net, 1, Mode::Infer);
     let towers = inside::filters(&plan.parameters, |parameter| checkpoint.parameter(parameter))?;
@@ -21,7 +20,6 @@ pub(super) fn run(args: &ShowCheckpointArgs) -> Result<PathBuf> {
             checkpoint.net.name
         )
     })?;
-    let path = file(args.out.as_deref(), "filters");
-    pictures::filters(&towers, &path)?;
-    Ok(path)
+    pictures::filters(&towers, out)?;
+    Ok(())
 }

@@ -6,7 +6,7 @@ mod curves;
 mod filters;
 mod predictions;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use dataset::Dataset;
@@ -15,26 +15,31 @@ use super::model::{self, Model};
 use super::{check_classes, open_data};
 use crate::cli::{Show, ShowArgs, ShowImagesArgs};
 use crate::console::say;
+use crate::output::check_place;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When there is no model or no data, they do not fit, or the picture cannot be written.
 pub fn run(args: &ShowArgs) -> Result<()> {
-    let picture = match &args.what {
-        Show::Filters(args) => filters::run(args),
-        Show::Curves(args) => curves::run(args),
-        Show::Predictions(args) => predictions::run(args),
-        Show::Confusion(args) => confusion::run(args),
-        Show::Augmentation(args) => augmentation::run(args),
+    let (out, default) = match &args.what {
+        Show::Filters(args) => (&args.out, "filters.png"),
+        Show::Curves(args) => (&args.out, "curves.png"),
+        Show::Predictions(args) => (&args.out, "predictions.png"),
+        Show::Confusion(args) => (&args.out, "confusion.png"),
+        Show::Augmentation(args) => (&args.out, "augmentation.png"),
+    };
+    let picture = out.as_deref().unwrap_or(Path::new(default));
+    check_place(picture)?;
+    match &args.what {
+        Show::Filters(args) => filters::draw(args, picture),
+        Show::Curves(args) => curves::draw(args, picture),
+        Show::Predictions(args) => predictions::draw(args, picture),
+        Show::Confusion(args) => confusion::draw(args, picture),
+        Show::Augmentation(args) => augmentation::draw(args, picture),
     }?;
     say(format_args!("picture: {}", picture.display()));
     Ok(())
-}
-
-/// The picture's file.
-fn file(out: Option<&Path>, what: &str) -> PathBuf {
-    out.map_or_else(|| PathBuf::from(format!("{what}.png")), Path::to_owned)
 }
 
 /// The network and the images, for up to `batch` of them at a time (by default the training batch).
