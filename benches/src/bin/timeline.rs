@@ -5,16 +5,13 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use alexnet::benchmark::step;
 use anyhow::{Context as _, Result, bail};
-use benches::net;
+use benches::{dry, net};
 use convnet::cuda::{Cuda, Precision};
 use convnet::run::Network;
 use cuda_sim::driver::{Engine, Span, record_timeline, take_timeline};
-use cuda_sim::observe::{Intercept, intercept};
-use cuda_sim::{Config, LaunchError, Memory, Program, Stats};
 
 const USAGE: &str = "usage: timeline NET BATCH FILE";
 
@@ -31,7 +28,7 @@ fn main() -> Result<()> {
     }
     let net = net(name);
     convnet::cuda::simulate(1)?;
-    intercept(Some(Arc::new(Nothing)));
+    dry::run_no_kernels();
     let mut network = Network::for_training(&net, batch, Cuda::new(0, Precision::F32)?)?;
     let one = step(&net, batch, network.parameters().len());
     let mut train = |steps: usize| -> Result<()> {
@@ -49,15 +46,6 @@ fn main() -> Result<()> {
     let end = spans.iter().map(|span| span.start + span.seconds).fold(0.0, f64::max);
     println!("{} operations of {SHOWN} steps, {:.3} ms as predicted: {file}", spans.len(), (end - begin) * 1e3);
     Ok(())
-}
-
-/// Runs no kernel.
-struct Nothing;
-
-impl Intercept for Nothing {
-    fn launch(&self, _: &Program, _: &str, _: &Config, _: &[u8], _: &Memory) -> Result<Stats, LaunchError> {
-        Ok(Stats::default())
-    }
 }
 
 /// A process for each device, with a thread for each stream on each of its engines.
