@@ -2,6 +2,9 @@
 //! [`alexnet::benchmark`].
 #![forbid(unsafe_code)]
 
+pub mod dry;
+pub mod floor;
+
 use std::collections::HashSet;
 
 use alexnet::nets;

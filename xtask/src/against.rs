@@ -149,7 +149,7 @@ impl Drop for Program {
 }
 
 /// The processor's name, where the system tells it.
-fn processor() -> String {
+pub(crate) fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     name.map_or("this processor", |(_, name)| name).to_string()

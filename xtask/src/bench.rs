@@ -1,11 +1,9 @@
 //! `cargo xtask bench`: the criterion benchmarks, the report of a GPU, the counts and the timeline of a simulated one,
 //! and PyTorch beside ours on the processor.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 /// Arguments of `cargo xtask bench`.
@@ -13,8 +11,8 @@ use clap::Args;
 pub(crate) struct Bench {
     /// Run only benchmarks whose names contain this
     filter: Option<String>,
-    /// Check and time every kernel and the step on a GPU, and PyTorch's step where there is torch; writes
-    /// target/gpu-report.md
+    /// Check and time every kernel and the step on a GPU (ALEXNET_CUDA=sim:1: a simulated one), and PyTorch's step where
+    /// there is torch; writes target/gpu-report.md
     #[arg(long, conflicts_with = "filter")]
     gpu: bool,
     /// Count what every kernel of a training step does on the simulated device, and predict how long it takes on cards;
@@ -42,7 +40,7 @@ pub(crate) struct Bench {
     /// Activations of the counts or the comparison: f32 or bf16
     #[arg(long, conflicts_with_all = ["filter", "gpu", "timeline"], default_value = "f32", value_parser = ["f32", "bf16"])]
     precision: String,
-    /// PyTorch's script of the report, for example torch_bench.py
+    /// PyTorch's script of the report: it trains the same network and prints its images/s
     #[arg(long, requires = "gpu", value_name = "FILE")]
     torch: Option<PathBuf>,
 }
@@ -50,7 +48,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         if self.gpu {
-            return self.report();
+            return crate::report::run(&self.net, self.batch(), self.torch.as_deref());
         }
         if self.against.is_some() {
             return crate::against::run(self.batch.map(|batch| batch as usize), &self.precision);
@@ -84,66 +82,4 @@ impl Bench {
         ensure!(status.success(), "timeline: {status}");
         Ok(())
     }
-
-    /// Tests, times and PyTorch, one behind the other on the same card; a part that fails is in the report, too.
-    fn report(&self) -> Result<()> {
-        let batch = self.batch().to_string();
-        let tests = [
-            "test",
-            "-p",
-            "convnet",
-            "--test",
-            "cuda_operations",
-            "--test",
-            "device",
-            "--test",
-            "graph",
-            "--no-fail-fast",
-        ];
-        let mut text = String::from("# GPU report\n");
-        let mut tests = crate::cargo(&tests);
-        let times = |precision: &str| {
-            crate::cargo(&["run", "-p", "benches", "--bin", "gpu", "--", &self.net, &batch, "20", precision])
-        };
-        let parts = [
-            ("Every kernel against the naive device", part(tests.env("ALEXNET_TEST_GPU", "1"))),
-            ("Every operation of a step, and the step, f32", part(&mut times("f32"))),
-            ("Every operation of a step, and the step, bf16", part(&mut times("bf16"))),
-            (
-                "PyTorch",
-                self.torch.as_deref().map_or_else(no_script, |script| part(Command::new("python3").arg(script))),
-            ),
-        ];
-        let mut failed = Vec::new();
-        for (title, (ok, output)) in parts {
-            let _ = write!(text, "\n## {title}: {}\n```\n{output}```\n", if ok { "ok" } else { "FAILED" });
-            failed.extend((!ok).then_some(title));
-        }
-        let path = crate::root().join("target/gpu-report.md");
-        std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
-        println!("{text}\nwrote target/gpu-report.md");
-        if !failed.is_empty() {
-            bail!("failed: {}", failed.join(", "));
-        }
-        Ok(())
-    }
-}
-
-/// Runs a command and gives whether it went well, and what it printed.
-fn part(command: &mut Command) -> (bool, String) {
-    println!("running {command:?}");
-    match command.output() {
-        Ok(output) => {
-            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-            if !output.status.success() {
-                text.push_str(&String::from_utf8_lossy(&output.stderr));
-            }
-            (output.status.success(), text)
-        }
-        Err(error) => (false, format!("cannot start: {error}\n")),
-    }
-}
-
-fn no_script() -> (bool, String) {
-    (true, "not run: --torch names no script\n".to_string())
 }

@@ -6,6 +6,7 @@ mod bench;
 mod build_ptx;
 mod counted;
 mod mutate;
+mod report;
 mod setup;
 mod test;
 mod tidy;

@@ -5,18 +5,15 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use alexnet::benchmark::step;
 use anyhow::{Context as _, Result, bail};
-use benches::net;
+use benches::{dry, net};
 use convnet::cuda::{self, Cuda, Precision};
 use convnet::ops::Device;
 use convnet::run::Network;
 use convnet::shards::Shards;
 use cuda_sim::driver::{Engine, Span, record_timeline, take_timeline};
-use cuda_sim::observe::{Intercept, intercept};
-use cuda_sim::{Config, LaunchError, Memory, Program, Stats};
 
 const USAGE: &str = "usage: timeline NET BATCH CARDS FILE";
 
@@ -34,7 +31,7 @@ fn main() -> Result<()> {
     let net = net(name);
     let cards = cards.parse().ok().filter(|&cards| cards > 0).with_context(|| format!("{cards:?}; {USAGE}"))?;
     cuda::simulate(cards)?;
-    intercept(Some(Arc::new(Nothing)));
+    dry::run_no_kernels();
     let mut network = Network::for_training(&net, batch, open(cards)?)?;
     let one = step(&net, batch, network.parameters().len());
     let mut train = |steps: usize| -> Result<()> {
@@ -62,15 +59,6 @@ fn open(cards: u32) -> Result<Box<dyn Device>> {
     }
     cuda::connect(&cards, true)?;
     Ok(Box::new(Shards::new(cards)))
-}
-
-/// Runs no kernel.
-struct Nothing;
-
-impl Intercept for Nothing {
-    fn launch(&self, _: &Program, _: &str, _: &Config, _: &[u8], _: &Memory) -> Result<Stats, LaunchError> {
-        Ok(Stats::default())
-    }
 }
 
 /// A process for each device, with a thread for each stream on each of its engines.

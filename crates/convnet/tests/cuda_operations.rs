@@ -242,6 +242,19 @@ fn the_pool_is_free_before_outputs_are_gathered_there() {
     }
 }
 
+/// Each kernel of products chooses among the operands of as many towers as a launch has: short tiles, tall ones of every
+/// width, and those for any number of columns.
+#[test]
+fn products_of_four_towers() {
+    let tall = [48, 64, 96, 128, 5].map(|columns| (33, columns));
+    for (images, columns) in tall.into_iter().chain([(9, 40)]) {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let setup = Setup { images, towers: 4, all: true, seed: 1, ..Setup::default() };
+            check_fc(|_| gpu(precision), FcShape { inputs: columns, outputs: columns }, setup).unwrap();
+        }
+    }
+}
+
 /// What tiles of 32 rows give are the bits that tiles of 128 rows give: an image has the same sums in any batch.
 #[test]
 fn a_small_batch_has_the_bits_of_a_large_one() {

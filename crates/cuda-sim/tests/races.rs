@@ -78,6 +78,26 @@ fn lanes_of_one_warp() {
 }
 
 #[test]
+fn whichever_of_two_readers_writes_races_with_the_other() {
+    // Of the readers of a word few are remembered, and neighbours and every eighth lane are looked at together.
+    for readers in [[0, 1], [0, 8], [7, 8], [5, 29]] {
+        for writer in readers {
+            let [one, two] = readers;
+            let body = |sync: &str| {
+                format!(
+                    "st.shared.u32 [%r2], 0; bar.sync 0; setp.eq.u32 %p1, %r1, {one}; setp.eq.u32 %p2, %r1, {two}; \
+                     or.pred %p1, %p1, %p2; mov.u32 %r5, s; add.u32 %r5, %r5, 256; selp.b32 %r5, %r5, %r2, %p1;\n\
+                     setp.eq.u32 %p3, %r1, 0; mov.u32 %r9, s;\n@%p3 st.shared.u32 [%r9+256], 0;\nbar.sync 0;\n\
+                     ld.shared.u32 %r6, [%r5];\n{sync}\nsetp.eq.u32 %p2, %r1, {writer};\n@%p2 st.shared.u32 [s+256], 1;"
+                )
+            };
+            let [_, other] = pair(1, 32, &body(""), &body("bar.warp.sync -1;"));
+            assert_eq!(other, ("read", 6, 0, one + two - writer));
+        }
+    }
+}
+
+#[test]
 fn one_instruction_that_writes_a_word_twice() {
     let found = pair(1, 32, "st.shared.u32 [s+8], %r1;", "setp.eq.u32 %p1, %r1, 9;\n@%p1 st.shared.u32 [s+8], %r1;");
     assert_eq!(found, [("writes", 2, 0, 1), ("wrote", 2, 0, 0)]);

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use mutant::mutants;
+use kernels_gpu::philox::philox4x32;
+use mutant::{Mutant, mutants};
 
 /// Break the kernels' PTX one instruction at a time and count what the tests catch
 #[derive(Args)]
@@ -22,13 +23,16 @@ pub(crate) struct Mutate {
     /// Only kernels whose names begin with this
     #[arg(default_value = "")]
     kernels: String,
-    /// Only every N-th branch and predicate; all barriers and waits
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    every: usize,
+    /// Only so many of their branches and predicates, drawn at random, and neither barriers nor waits
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Chooses the sample
+    #[arg(long, requires = "sample", default_value_t = 1)]
+    seed: u32,
 }
 
 /// A test that takes longer has hung.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Mutate {
     pub(crate) fn run(&self) -> Result<()> {
@@ -41,11 +45,7 @@ impl Mutate {
         let mut survivors = Vec::new();
         let mut programs: BTreeMap<&str, PathBuf> = BTreeMap::new();
         let file = folder.join("mutant.ptx");
-        let (waits, others): (Vec<_>, Vec<_>) = mutants(&ptx)
-            .into_iter()
-            .filter(|mutant| mutant.kernel.starts_with(&self.kernels))
-            .partition(mutant::Mutant::is_wait);
-        for mutant in waits.into_iter().chain(others.into_iter().step_by(self.every.max(1))) {
+        for mutant in self.chosen(mutants(&ptx)) {
             let tests =
                 tests_of(&mutant.kernel).with_context(|| format!("no tests are named for {}", mutant.kernel))?;
             std::fs::write(&file, mutant.ptx(&ptx)).with_context(|| file.display().to_string())?;
@@ -54,8 +54,8 @@ impl Mutate {
                 if !programs.contains_key(program) {
                     programs.insert(program, build(program)?);
                 }
-                if caught.is_none() && fails(&programs[program], &test, &file)? {
-                    caught = Some(test);
+                if caught.is_none() {
+                    caught = fails(&programs[program], &test, &file)?.map(|how| format!("{test} {how}"));
                 }
             }
             let count = counts.entry(mutant.kernel.clone()).or_default();
@@ -76,6 +76,17 @@ impl Mutate {
         println!("\n{} survivors", survivors.len());
         survivors.iter().for_each(|mutant| println!("  {mutant}"));
         Ok(())
+    }
+
+    /// Those of the kernels that were named; of a sample those with the least of a random number each.
+    fn chosen(&self, mut mutants: Vec<Mutant>) -> Vec<Mutant> {
+        mutants.retain(|mutant| mutant.kernel.starts_with(&self.kernels));
+        let Some(sample) = self.sample else { return mutants };
+        mutants.retain(|mutant| !mutant.is_wait());
+        println!("{sample} of {} branches and predicates, seed {}", mutants.len(), self.seed);
+        let mut numbered: Vec<_> = (0..).zip(mutants).collect();
+        numbered.sort_by_key(|&(index, _)| philox4x32([index, 0, 0, 0], [self.seed, 0]));
+        numbered.into_iter().map(|(_, mutant)| mutant).take(sample).collect()
     }
 }
 
@@ -114,6 +125,7 @@ fn tests_of(kernel: &str) -> Option<Vec<(&'static str, String)>> {
             let of_tiles = of_tiles.iter().filter(|(name, _)| kernel.starts_with(name));
             let mut tests: Vec<_> = of_tiles.map(|&(_, test)| ("device", test.to_string())).collect();
             tests.push(("cuda_operations", "small_batches".to_string()));
+            tests.push(("cuda_operations", "products_of_four_towers".to_string()));
             tests.push(("cuda_operations", "the_pool_is_free_before_outputs_are_gathered_there".to_string()));
             tests.extend(operations(&["fc_with_many_images", "fc", "conv", "alexnet"])?);
             Some(tests)
@@ -135,8 +147,8 @@ fn build(program: &str) -> Result<PathBuf> {
     Ok(crate::root().join(path.context("cargo names no test program")?))
 }
 
-/// Whether a test fails, or does not end, with the kernels of `ptx`.
-fn fails(program: &Path, test: &str, ptx: &Path) -> Result<bool> {
+/// What a test does, if it fails or does not end with the kernels of `ptx`.
+fn fails(program: &Path, test: &str, ptx: &Path) -> Result<Option<&'static str>> {
     let mut child = Command::new(program)
         .args(["--exact", test])
         .env("ALEXNET_KERNELS", ptx)
@@ -150,12 +162,12 @@ fn fails(program: &Path, test: &str, ptx: &Path) -> Result<bool> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(!status.success());
+            return Ok((!status.success()).then_some("fails"));
         }
         if start.elapsed() > PATIENCE {
             child.kill()?;
             child.wait()?;
-            return Ok(true);
+            return Ok(Some("does not end"));
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -60,6 +60,14 @@ pub fn simulate(devices: u32) -> Result<(), Error> {
     Ok(cuda_driver::choose(cuda_driver::Backend::Simulator { devices })?)
 }
 
+/// Whether the driver is the simulated one, whose times are predictions.
+///
+/// # Errors
+/// When there is no driver.
+pub fn is_simulated() -> Result<bool, Error> {
+    Ok(matches!(cuda_driver::backend()?, cuda_driver::Backend::Simulator { .. }))
+}
+
 /// Whether this was built with GPU kernels.
 pub fn has_kernels() -> bool {
     !PTX.is_empty()

@@ -41,6 +41,19 @@ pub struct MemoryInfo {
     pub total: usize,
 }
 
+/// How fast a card can be, by its driver.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speeds {
+    /// How many there are.
+    pub multiprocessors: u32,
+    /// Their highest clock, in Hz.
+    pub clock: f64,
+    /// Bytes a second of its memory at the highest clock: the bus's width, twice a cycle.
+    pub bandwidth: f64,
+    /// Bytes of the second cache.
+    pub l2_bytes: u32,
+}
+
 /// Version of CUDA that the driver is for: major and minor.
 ///
 /// # Errors
@@ -106,6 +119,25 @@ impl Context {
         attribute(DeviceAttribute::ComputeCapabilityMajor)
             .and_then(|major| Ok((major, attribute(DeviceAttribute::ComputeCapabilityMinor)?)))
             .doing(|| format!("asking for the compute capability of device {}", self.ordinal))
+    }
+
+    /// How fast the card can be.
+    ///
+    /// # Errors
+    /// Those of the driver.
+    pub fn speeds(&self) -> Result<Speeds, DriverError> {
+        let attribute = |attribute| {
+            let value = self.device.get_attribute(attribute).map(i32::unsigned_abs);
+            value.doing(|| format!("asking for the speed of device {}", self.ordinal))
+        };
+        let kilohertz = |which| attribute(which).map(|value| f64::from(value) * 1e3);
+        let bus = f64::from(attribute(DeviceAttribute::GlobalMemoryBusWidth)?) / 8.0;
+        Ok(Speeds {
+            multiprocessors: attribute(DeviceAttribute::MultiprocessorCount)?,
+            clock: kilohertz(DeviceAttribute::ClockRate)?,
+            bandwidth: 2.0 * bus * kilohertz(DeviceAttribute::MemoryClockRate)?,
+            l2_bytes: attribute(DeviceAttribute::L2CacheSize)?,
+        })
     }
 
     /// The card's memory.

@@ -35,7 +35,7 @@ pub(crate) mod wait;
 use cuda_driver as _;
 
 pub use buffer::{Buffer, Part};
-pub use context::{Context, MemoryInfo, driver_version};
+pub use context::{Context, MemoryInfo, Speeds, driver_version};
 pub use error::{DriverError, Words};
 pub use event::Event;
 pub use graph::Graph;

@@ -107,6 +107,22 @@ impl Thread<'_> {
         (own && done) || over(other.time(), self.known[other.warp() as usize])
     }
 
+    /// The two reads to remember of a word, after these two and this one.
+    #[inline(always)]
+    fn among(&self, [first, second]: [Mark; 2]) -> [Mark; 2] {
+        if first.0 < self.floor {
+            [self.mark, second]
+        } else if second.is_beside(self.mark) {
+            [first, second]
+        } else if self.follows(first) {
+            [self.mark, second]
+        } else if self.follows(second) || second.block() == first.block() {
+            [first, self.mark]
+        } else {
+            [first, second]
+        }
+    }
+
     #[inline(always)]
     fn races(&self, other: Mark) -> bool {
         !(self.follows(other) || self.deed.atomic && other.atomic())
@@ -141,20 +157,21 @@ impl Cell {
 
     #[inline(always)]
     fn read(&self, by: &Thread<'_>) {
-        let [first, second] = [0, 1].map(|read| Mark(self.reads[read].load(Relaxed)));
-        if first.0 < by.floor {
-            self.reads[0].store(by.mark.0, Relaxed);
-        } else if !second.is_beside(by.mark) {
-            self.second_read(by, first, second);
-        }
+        let before = self.last_reads();
+        self.remember(before, by.among(before));
     }
 
     #[inline(always)]
-    fn second_read(&self, by: &Thread<'_>, first: Mark, second: Mark) {
-        if by.follows(first) {
-            self.reads[0].store(by.mark.0, Relaxed);
-        } else if by.follows(second) || second.block() == first.block() {
-            self.reads[1].store(by.mark.0, Relaxed);
+    fn last_reads(&self) -> [Mark; 2] {
+        [0, 1].map(|read| Mark(self.reads[read].load(Relaxed)))
+    }
+
+    #[inline(always)]
+    fn remember(&self, before: [Mark; 2], now: [Mark; 2]) {
+        for ((read, before), now) in self.reads.iter().zip(before).zip(now) {
+            if now != before {
+                read.store(now.0, Relaxed);
+            }
         }
     }
 
@@ -255,22 +272,17 @@ impl Shadow {
     #[inline(always)]
     pub(super) fn read<const N: usize>(&self, by: Thread<'_>, at: &[u32; 32]) -> bool {
         for lane in 0..32 {
-            let repeats = |by: usize| lane >= 2 * by && at[lane - by] == at[lane] && at[lane - 2 * by] == at[lane];
-            if repeats(1) || repeats(8) {
+            let alike = |by: usize| lane >= by && at[lane - by] == at[lane];
+            if alike(1) || alike(8) {
                 continue;
             }
             let word = at[lane] as usize / 4;
             let page = self.page(word);
             let word = word % PAGE;
-            let Some(cells) = page.words.get(word..word + N) else { return false };
-            let by = by.lane(lane as u32);
-            let mut fresh = page.bytes.get().is_none();
-            for cell in cells {
-                let write = cell.write.load(Relaxed);
-                fresh &= write < by.floor || !by.races(Mark(write));
-                cell.read(&by);
-            }
-            if !fresh {
+            let Some(cells) = page.words.get(word..).and_then(<[Cell]>::first_chunk::<N>) else { return false };
+            let other = [1, 8].into_iter().map(|by| lane + by).find(|&other| at.get(other) == Some(&at[lane]));
+            let by = [lane, other.unwrap_or(lane)].map(|lane| by.lane(lane as u32));
+            if page.bytes.get().is_some() || !read_of_two(cells, by) {
                 return false;
             }
         }
@@ -308,6 +320,24 @@ impl Shadow {
         let word = offset as usize / 4;
         Other { mark: Mark(self.page(word).words[word % PAGE].write.load(Relaxed)), wrote: true }
     }
+}
+
+/// Remembers a read of some words by two lanes of a warp; false when it may be a race.
+#[inline(always)]
+fn read_of_two<const N: usize>(cells: &[Cell; N], by: [Thread<'_>; 2]) -> bool {
+    let both = |before| by.iter().fold(before, |before, by| by.among(before));
+    let reads = cells.each_ref().map(Cell::last_reads);
+    if reads.iter().all(|&words| words == reads[0]) {
+        // As it is where the words are always read together: one answer is for all.
+        let now = both(reads[0]);
+        if now != reads[0] {
+            cells.iter().for_each(|cell| cell.remember(reads[0], now));
+        }
+    } else {
+        cells.iter().zip(reads).for_each(|(cell, before)| cell.remember(before, both(before)));
+    }
+    let writes = cells.each_ref().map(|cell| Mark(cell.write.load(Relaxed)));
+    writes.iter().all(|&write| write.0 < by[0].floor || by.iter().all(|by| !by.races(write)))
 }
 
 /// Calls `f` for lanes and their offsets until it finds something. Of neighbouring lanes that read at one place, two
