@@ -11,7 +11,7 @@ pub enum Region {
     Weights,
     /// The momentum of each weight.
     Momenta,
-    /// The gradient of each weight.
+    /// Gradients of weights and biases, of those that are stored.
     Gradients,
     /// Activations and their gradients; contents live as long as the plan needs them.
     Work,
