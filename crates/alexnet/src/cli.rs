@@ -299,7 +299,8 @@ pub struct TrainArgs {
     /// Chooses initial weights, order, crops, colours and dropout [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     pub seed: Option<u64>,
-    /// The run's folder, new or empty [default: runs/NET-NUMBER, a number that is free]
+    /// The run's folder: new, empty, or of a run that was killed before its first checkpoint [default:
+    /// runs/NET-NUMBER, a number that is free]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with a run: its folder, or one of its checkpoints

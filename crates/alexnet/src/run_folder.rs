@@ -1,6 +1,7 @@
 //! The folder of a run: its checkpoints, log and pictures. Nothing that is there is ever overwritten by another run.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::checkpoint;
 use crate::console;
-use crate::tensorboard::Events;
+use crate::tensorboard::{self, Events};
 
 /// Where runs go unless told otherwise.
 pub const RUNS: &str = "runs";
@@ -20,6 +21,8 @@ pub const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 /// The statistics of the training images.
 pub const STATISTICS: &str = "statistics.safetensors";
+/// How the name of a checkpoint ends that is being written.
+const TEMPORARY: &str = ".safetensors.tmp";
 /// A line of JSON for each interval.
 pub const LOG: &str = "log.jsonl";
 /// Checkpoints of epochs that are kept: the newest, and those before a change of the rate.
@@ -42,15 +45,18 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder `out`, or `runs/<net>-<n>` with a number that is free.
+    /// Makes the folder `out`, or `runs/<net>-<n>` with a number that is free. What a run left in `out` that was
+    /// killed before its first checkpoint is removed.
     ///
     /// # Errors
-    /// When `out` holds something, or the folder cannot be made.
+    /// When `out` holds something else or is that of a run that is going on, or the folder cannot be made.
     pub fn create(out: Option<&Path>, net: &str) -> Result<RunFolder> {
         let mut made = Vec::new();
         let path = match out {
             Some(out) => {
-                let used = || out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+                let is_other = |name: &OsStr| !is_of_beginning(&name.to_string_lossy());
+                let used =
+                    || out.read_dir().is_ok_and(|mut all| all.any(|it| it.is_ok_and(|it| is_other(&it.file_name()))));
                 if out.is_file() || used() {
                     bail!(
                         "{} is not empty and will not be overwritten; give another --out, or --resume {} to go on with it",
@@ -63,7 +69,7 @@ impl RunFolder {
             }
             None => numbered(Path::new(RUNS), net, &mut made)?,
         };
-        match open_log(&path) {
+        match open_log(&path).and_then(|log| clear(&path, &log).map(|()| log)) {
             Ok(log) => {
                 let events = Events::new(&path);
                 Ok(RunFolder { path, log, events, log_failed: false, has_begun: false, made })
@@ -83,7 +89,7 @@ impl RunFolder {
         let log = open_log(path)?;
         // A process that was killed while writing leaves these.
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().ends_with(".safetensors.tmp") {
+            if entry.file_name().to_string_lossy().ends_with(TEMPORARY) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -176,6 +182,11 @@ pub fn checkpoint_in(path: &Path, names: [&str; 2]) -> Result<PathBuf> {
     }
     match names.iter().map(|name| path.join(name)).find(|path| path.exists()) {
         Some(path) => Ok(path),
+        None if RunFolder::is_run(path) => bail!(
+            "{} has no checkpoint yet: its run ended before the first one; begin it again with --out {}",
+            path.display(),
+            console::quoted(path)
+        ),
         None => bail!("{} holds no {} and no {}; is it a run's folder?", path.display(), names[0], names[1]),
     }
 }
@@ -269,6 +280,25 @@ fn remove(made: &[PathBuf]) {
     }
 }
 
+/// Whether a run writes a file of this name before its first checkpoint is complete.
+fn is_of_beginning(name: &str) -> bool {
+    [LOG, STATISTICS].contains(&name) || name.starts_with(tensorboard::PREFIX) || name.ends_with(TEMPORARY)
+}
+
+/// Removes what a run left that was killed before its first checkpoint, but the log that is `log`, which is emptied.
+fn clear(folder: &Path, log: &File) -> Result<()> {
+    let cleared = log.set_len(0).and_then(|()| {
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            if name != LOG && is_of_beginning(&name.to_string_lossy()) {
+                fs::remove_file(folder.join(name))?;
+            }
+        }
+        Ok(())
+    });
+    cleared.with_context(|| format!("cannot empty {}", folder.display()))
+}
+
 fn open_log(folder: &Path) -> Result<File> {
     let path = folder.join(LOG);
     let log = OpenOptions::new().append(true).create(true).open(&path);
@@ -316,6 +346,26 @@ mod tests {
         let error = RunFolder::create(Some(folder.path()), "mini").unwrap_err().to_string();
         assert!(error.contains("--resume"), "{error}");
         assert!(!folder.path().join(LOG).exists());
+    }
+
+    #[test]
+    fn what_a_run_left_before_its_first_checkpoint_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let left = [LOG, STATISTICS, "events.out.tfevents.0000000001.1", "last.safetensors.tmp"];
+        left.iter().for_each(|name| fs::write(path.join(name), "old").unwrap());
+        let error = checkpoint_in(path, [LAST, BEST]).unwrap_err().to_string();
+        assert!(error.contains("begin it again with --out"), "{error}");
+        let mut run = RunFolder::create(Some(path), "mini").unwrap();
+        let error = RunFolder::create(Some(path), "mini").unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+        run.begin();
+        drop(run);
+        assert_eq!(left.map(|name| path.join(name).exists()), [true, false, false, false]);
+        assert_eq!(fs::read(path.join(LOG)).unwrap(), b"");
+        // A checkpoint is never removed.
+        fs::write(path.join(BEST), "old").unwrap();
+        assert!(RunFolder::create(Some(path), "mini").is_err() && path.join(BEST).exists());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod decode;
 mod demo;
 mod error;
 mod folder;
+mod jpeg;
 mod loader;
 mod order;
 mod packed;

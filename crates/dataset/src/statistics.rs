@@ -49,8 +49,7 @@ impl Sums {
 
     pub(crate) fn add_image(&mut self, rgb: &[u8]) {
         self.images += 1;
-        pulp::Arch::new().dispatch(|| add_bytes(&mut self.bytes, rgb));
-        let products = pulp::Arch::new().dispatch(|| products(rgb));
+        let products = pulp::Arch::new().dispatch(Add { sums: &mut self.bytes, rgb });
         for (total, sum) in self.products.iter_mut().zip(products) {
             *total += u128::from(sum);
         }
@@ -97,10 +96,22 @@ impl Sums {
     }
 }
 
-#[inline(always)]
-fn add_bytes(sums: &mut [u64], rgb: &[u8]) {
-    for (sum, &byte) in sums.iter_mut().zip(rgb) {
-        *sum += u64::from(byte);
+/// Adding an image to the sums of its bytes, and the sums of its products; to be compiled for the processor at hand.
+/// No closure, which would not be.
+struct Add<'a> {
+    sums: &'a mut [u64],
+    rgb: &'a [u8],
+}
+
+impl pulp::NullaryFnOnce for Add<'_> {
+    type Output = [u64; 6];
+
+    #[inline(always)]
+    fn call(self) -> [u64; 6] {
+        for (sum, &byte) in self.sums.iter_mut().zip(self.rgb) {
+            *sum += u64::from(byte);
+        }
+        products(self.rgb)
     }
 }
 

@@ -47,6 +47,39 @@ fn ilsvrc_is_read_as_distributed() {
     }
 }
 
+/// As ILSVRC 2010 was: the numbers have another name in the kit, and images lie in folders of their tars.
+#[test]
+fn ilsvrc_2010_is_read_as_distributed() {
+    let place = Ilsvrc::new();
+    let (old, new) = (b"ILSVRC2012_ID", b"ILSVRC2010_ID");
+    let mut meta = include_bytes!("fixtures/meta-plain.mat").to_vec();
+    let at = meta.windows(old.len()).position(|window| window == old).unwrap();
+    meta[at..at + new.len()].copy_from_slice(new);
+    let truth: String = TRUTH.iter().map(|&class| format!("{}\n", CLASSES[class].2)).collect();
+    let kit = [
+        ("devkit-1.0/readme.txt".to_owned(), b"a kit".to_vec()),
+        ("devkit-1.0/data/meta.mat".to_owned(), meta),
+        ("devkit-1.0/data/ILSVRC2010_validation_ground_truth.txt".to_owned(), truth.into_bytes()),
+    ];
+    place.write("kit.tar", &tar(&kit));
+    let train = CLASSES.map(|(class, colour, _)| {
+        let images: Vec<_> = (1..=4).map(|i| (format!("{class}_{i}.JPEG"), picture(colour))).collect();
+        (format!("train/{class}.tar"), tar(&images))
+    });
+    place.write("train.tar", &tar(&train));
+    let name = |i: usize| format!("ILSVRC2010_val_{:08}.JPEG", i + 1);
+    let val = TRUTH.iter().enumerate().map(|(i, &class)| (format!("val/{}", name(i)), picture(CLASSES[class].1)));
+    place.write("val.tar", &tar(&val.collect::<Vec<_>>()));
+    let data = Dataset::sources(&place.paths(&["train.tar", "val.tar", "kit.tar"]), SIDE, None).unwrap();
+    assert_eq!(data.classes[0], "n01440764 tench, Tinca tinca");
+    assert_eq!(checked(data.train.as_ref()).len(), 12);
+    let names: Vec<String> = (0..TRUTH.len()).map(|i| format!("val/{}", name(i))).collect();
+    assert_eq!(checked(data.val.as_ref()), names);
+    let prepared = prepare(&data, place.dir.path(), &place.path("out"), Encoding::Jpeg, 2, &|_| true);
+    let prepared = prepared.unwrap().unwrap();
+    assert_eq!((prepared.train, prepared.val, prepared.skipped), (12, 7, 0));
+}
+
 #[test]
 fn labels_come_from_text_files_too() {
     let place = Ilsvrc::new();

@@ -1,6 +1,5 @@
 //! `alexnet experiment`: the paper's controlled experiments, as runs of `train` that differ in one setting.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -193,9 +192,6 @@ impl<'a> Runner<'a> {
             if history.len() >= job.epochs || reached {
                 return Ok(Some(history));
             }
-        } else if folder.exists() {
-            // Killed before its first checkpoint: there is nothing to go on from.
-            fs::remove_dir_all(folder)?;
         }
         let resume = last.exists().then(|| folder.to_owned());
         let args = TrainArgs {

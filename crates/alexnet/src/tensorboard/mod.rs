@@ -17,6 +17,8 @@ use serde_json::Value;
 
 use proto::{Event, START, SessionLog, Summary, SummaryValue};
 
+/// How the name of a file of events begins.
+pub(crate) const PREFIX: &str = "events.out.tfevents.";
 /// Which number of the log has which name in TensorBoard, by the kind of the line.
 const SCALARS: [(&str, &str, &str); 13] = [
     ("step", "loss", "loss/step"),
@@ -75,7 +77,7 @@ impl Events {
     fn write(&mut self, event: Event) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // TensorBoard reads the files of a folder in the order of their names.
-        let name = format!("events.out.tfevents.{:010}.{}", now.as_secs(), process::id());
+        let name = format!("{PREFIX}{:010}.{}", now.as_secs(), process::id());
         let path = self.folder.join(name);
         let message = |event: Event| Event { wall_time: now.as_secs_f64(), ..event }.encode_to_vec();
         let file = match &mut self.file {

@@ -1,14 +1,11 @@
 //! How a picture is stored: JPEG, or uncompressed as PPM.
 
 use image::ImageDecoder as _;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use serde::{Deserialize, Serialize};
 
 use crate::decode;
 use crate::error::ImageFault;
-
-/// Quality of the JPEGs, of 100.
-const QUALITY: u8 = 95;
+use crate::jpeg;
 
 /// The format of stored pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,15 +28,10 @@ impl Encoding {
 
     /// Encodes `side x side` RGB into `bytes`, whose content is replaced.
     pub(crate) fn encode(self, rgb: &[u8], side: usize, bytes: &mut Vec<u8>) {
-        bytes.clear();
         match self {
-            Encoding::Jpeg => {
-                let extent = u16::try_from(side).expect("a side of at most MAX_SIDE");
-                let mut encoder = Encoder::new(bytes, QUALITY);
-                encoder.set_sampling_factor(SamplingFactor::F_2_2);
-                encoder.encode(rgb, extent, extent, ColorType::Rgb).expect("memory takes what is written");
-            }
+            Encoding::Jpeg => jpeg::encode(rgb, side, bytes),
             Encoding::Raw => {
+                bytes.clear();
                 bytes.extend_from_slice(ppm_header(side).as_bytes());
                 bytes.extend_from_slice(rgb);
             }
