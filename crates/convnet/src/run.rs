@@ -100,7 +100,7 @@ impl<D: Device> Network<D> {
     }
 
     fn new(net: &Net, batch: usize, training: Option<Mode>, mut device: D) -> Result<Self, Error> {
-        let compile = |mode| Plan::compile_for(net, device.shards(), batch, mode);
+        let compile = |mode| Plan::compile_on(net, &device, batch, mode);
         let (training, inference) = (training.map(compile).transpose()?, compile(Mode::Infer)?);
         for plan in training.iter().chain([&inference]) {
             plan.regions.iter().try_for_each(|&region| device.reserve(region))?;

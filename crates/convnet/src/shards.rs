@@ -10,8 +10,8 @@ use crate::Error;
 use crate::ops::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward,
-    SoftmaxForward, Span, Step, Update, for_each_operation,
+    LrnPoolBackward, LrnPoolForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward,
+    PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update, for_each_operation,
 };
 
 /// A device that others of its kind can send to.
@@ -111,6 +111,10 @@ macro_rules! device {
         impl<D: Shard> Device for Shards<D> {
             fn shards(&self) -> usize {
                 self.devices.len()
+            }
+
+            fn pools_normalised(&self) -> bool {
+                self.devices.iter().all(Device::pools_normalised)
             }
 
             fn reserve(&mut self, span: Span) -> Result<(), Error> {

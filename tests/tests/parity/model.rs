@@ -13,6 +13,7 @@ use crate::reference::{Dropout, Reference};
 /// A device whose numbers can be read and written without loss.
 pub(crate) trait Wide {
     fn device(&mut self) -> &mut dyn Device;
+    fn plan(&self, net: &Net, images: usize, mode: Mode) -> Plan;
     fn run(&mut self, op: &Op) -> Result<(), Error> {
         self.device().run(op)
     }
@@ -23,6 +24,10 @@ pub(crate) trait Wide {
 impl Wide for Naive {
     fn device(&mut self) -> &mut dyn Device {
         self
+    }
+
+    fn plan(&self, net: &Net, images: usize, mode: Mode) -> Plan {
+        Plan::compile(net, images, mode)
     }
 
     fn read_wide(&self, span: Span) -> Vec<f64> {
@@ -42,6 +47,10 @@ macro_rules! narrow {
         $(impl Wide for $device {
             fn device(&mut self) -> &mut dyn Device {
                 self
+            }
+
+            fn plan(&self, net: &Net, images: usize, mode: Mode) -> Plan {
+                Plan::compile_on(net, self, images, mode).expect("the device has all towers")
             }
 
             fn read_wide(&self, span: Span) -> Vec<f64> {
@@ -73,7 +82,7 @@ impl<'a, D: Wide> Model<'a, D> {
     pub(crate) fn new(reference: &'a Reference, dropout: Dropout, decay: f64, mode: Mode, mut device: D) -> Self {
         let net = reference.net(dropout, decay);
         let batch = reference.meta.batch;
-        let plan = Plan::compile(&net, batch, mode);
+        let plan = device.plan(&net, batch, mode);
         for &region in &plan.regions {
             device.device().reserve(region).expect("there is memory");
         }

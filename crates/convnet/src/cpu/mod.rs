@@ -17,6 +17,7 @@ mod fc;
 mod fc_thin;
 mod floats;
 mod lrn;
+mod lrn_pool;
 mod map_norm;
 mod memory;
 mod norm;
@@ -28,6 +29,7 @@ mod prepared;
 mod softmax;
 mod tile;
 mod update;
+mod vectors;
 mod winograd;
 mod winograd_conv;
 mod winograd_grad;
@@ -42,8 +44,8 @@ use crate::cuda::Precision;
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, List, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward,
-    Span, Step, Update,
+    LrnPoolBackward, LrnPoolForward, MapNormBackward, MapNormForward, Operation, Operations, PoolBackward, PoolForward,
+    SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use crate::shards::Shard;
 use bf16::Bf16;
@@ -157,6 +159,10 @@ impl Cpu {
 }
 
 impl Device for Cpu {
+    fn pools_normalised(&self) -> bool {
+        true
+    }
+
     fn reserve(&mut self, span: Span) -> Result<(), Error> {
         self.memory.reserve(span.region, span.end())
     }
@@ -216,8 +222,10 @@ impl Device for Cpu {
         let images = self.check(op)?;
         let (tools, memory) = (&self.tools, &self.memory);
         match tools.bf16 {
-            None => fc::forward(tools, memory, op, images),
-            Some(bf16) => bf16::fc::forward(tools, bf16, memory, &mut self.scratch, op, images),
+            Some(bf16) if images > fc_thin::IMAGES => {
+                bf16::fc::forward(tools, bf16, memory, &mut self.scratch, op, images);
+            }
+            _ => fc::forward(tools, memory, op, images),
         }
         Ok(())
     }
@@ -262,6 +270,17 @@ impl Device for Cpu {
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
         let images = self.check(op)?;
         lrn::backward(&self.tools, &self.memory, op, images)
+    }
+
+    fn lrn_pool_forward(&mut self, op: &LrnPoolForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        lrn_pool::forward(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
+    fn lrn_pool_backward(&mut self, op: &LrnPoolBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        lrn_pool::backward(&self.tools, &self.memory, op, images)
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {

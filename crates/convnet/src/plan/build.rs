@@ -9,14 +9,16 @@ use super::shape::Shape;
 use super::{Mode, Parameter, Plan, Planned, Results, Tensor};
 use crate::net::{Extent, Kind, Layer, Learning, Net};
 use crate::ops::{
-    Activation, Augment, Exchange, Forward, ForwardTower, Op, Region, SoftmaxForward, Span, Transfer, UnaryForward,
-    UnaryShape, UnaryTower, Update, WeightedShape,
+    Activation, Augment, Exchange, Forward, ForwardTower, LrnPoolShape, Op, Region, SoftmaxForward, Span, Transfer,
+    UnaryForward, UnaryShape, UnaryTower, Update, WeightedShape,
 };
 
-pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode) -> Plan {
+pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode, pools_normalised: bool) -> Plan {
     let shards = placement.shards;
     let lens = vec![[0; Region::ALL.len()]; shards];
-    let mut builder = Builder { net, placement, images, mode, lens, layers: Vec::new() };
+    // A forward pass alone keeps the output of every such layer: `features` reads it.
+    let pools_normalised = pools_normalised && mode == Mode::Train;
+    let mut builder = Builder { net, placement, images, mode, pools_normalised, lens, layers: Vec::new() };
     let crop = net.augment.crop;
     let means = (0..shards).map(|shard| builder.span(shard, Region::Constants, crop * crop * 3)).collect::<Vec<_>>();
     let input = builder.everywhere(net.input_of(0));
@@ -31,7 +33,7 @@ pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode) -
     for (index, layer) in net.layers.iter().enumerate() {
         let exchange = builder.bring_inputs(index, &mut values);
         let weights = builder.weights(index, layer, &mut parameters);
-        let fused = builder.fuses(index);
+        let fused = builder.fuses(index) || builder.is_pooled(index);
         let outputs = if fused { values.clone() } else { builder.outputs(index, layer, &values) };
         builder.layers.push(Built { inputs: values, outputs: outputs.clone(), weights, exchange, fused });
         values = outputs;
@@ -75,8 +77,9 @@ pub(super) struct Built {
     pub(super) weights: Vec<(Vec<Span>, Span)>,
     /// Brings inputs from other shards.
     exchange: Option<Exchange>,
-    /// Whether an activation was fused into the layer before.
-    fused: bool,
+    /// Whether the layer is an activation that was fused into the layer before, or a normalisation that was fused into
+    /// the one behind: its outputs are its inputs.
+    pub(super) fused: bool,
 }
 
 pub(super) struct Builder<'a> {
@@ -84,6 +87,8 @@ pub(super) struct Builder<'a> {
     pub(super) placement: Placement,
     images: usize,
     pub(super) mode: Mode,
+    /// Whether a normalisation across maps and the pooling behind it are one operation.
+    pools_normalised: bool,
     /// Floats of each region of each shard.
     lens: Vec<[usize; Region::ALL.len()]>,
     pub(super) layers: Vec<Built>,
@@ -182,6 +187,23 @@ impl Builder<'_> {
             && matches!(layers[index - 1].kind, Kind::Conv { .. } | Kind::Fc { .. })
     }
 
+    /// Whether the layer is a normalisation that the pooling behind it computes.
+    pub(super) fn is_pooled(&self, index: usize) -> bool {
+        let layers = &self.net.layers;
+        self.pools_normalised
+            && matches!(layers[index].kind, Kind::Lrn { .. })
+            && layers.get(index + 1).is_some_and(|next| matches!(next.kind, Kind::Pool { .. }))
+            // Over towers of several shards, exchanges are those of a normalisation.
+            && (self.placement.shards == 1 || !self.is_joined(index))
+    }
+
+    /// Whether the gradient of the layer, a ReLU, is taken by the operation of the pooling behind the normalisation
+    /// behind it.
+    pub(super) fn is_rectifier_of_pooled(&self, index: usize) -> bool {
+        let is_relu = matches!(self.net.layers[index].kind, Kind::Activation(Activation::Relu));
+        is_relu && self.layers[index].fused && index + 1 < self.net.layers.len() && self.is_pooled(index + 1)
+    }
+
     /// The activation that the layer computes with its sum.
     fn fused_into(&self, index: usize) -> Option<Activation> {
         match self.net.layers.get(index + 1)?.kind {
@@ -232,7 +254,15 @@ impl Builder<'_> {
     }
 
     pub(super) fn shape(&self, index: usize) -> Shape {
-        Shape::of(self.net, index, self.mode != Mode::Infer)
+        let of = |index| Shape::of(self.net, index, self.mode != Mode::Infer);
+        let before = index.checked_sub(1).filter(|&before| self.is_pooled(before));
+        match (of(index), before.map(of)) {
+            (Shape::Pool(pool), Some(Shape::Lrn(lrn))) => {
+                let rectified = index > 1 && self.is_rectifier_of_pooled(index - 2);
+                Shape::LrnPool(LrnPoolShape { lrn, pool, rectified })
+            }
+            (shape, _) => shape,
+        }
     }
 
     /// What a shard does for a layer, if anything.
@@ -244,6 +274,7 @@ impl Builder<'_> {
             Shape::Fc(shape) => Op::FcForward(self.weighted_forward(index, shard, shape)),
             Shape::Activation(shape) => Op::ActivationForward(self.unary_forward(index, shard, shape)),
             Shape::Lrn(shape) => Op::LrnForward(self.unary_forward(index, shard, shape)),
+            Shape::LrnPool(shape) => Op::LrnPoolForward(self.unary_forward(index, shard, shape)),
             Shape::MapNorm(shape) => Op::MapNormForward(self.unary_forward(index, shard, shape)),
             Shape::Pool(shape) => Op::PoolForward(self.unary_forward(index, shard, shape)),
             Shape::Dropout(shape) => {

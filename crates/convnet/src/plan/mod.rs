@@ -14,7 +14,7 @@ use std::fmt;
 use crate::Error;
 use crate::net::{Extent, Net};
 pub use crate::ops::Planned;
-use crate::ops::{Region, Span};
+use crate::ops::{Device, Region, Span};
 use placement::Placement;
 
 /// What a plan is for.
@@ -116,7 +116,7 @@ impl Parameter {
 impl Plan {
     /// Compiles `net` for steps of up to `images` images on one device.
     pub fn compile(net: &Net, images: usize, mode: Mode) -> Plan {
-        Plan::build(net, Placement::whole(net), images, mode)
+        Plan::build(net, Placement::whole(net), images, mode, false)
     }
 
     /// Compiles `net` for several devices, each with as many of its towers.
@@ -124,11 +124,19 @@ impl Plan {
     /// # Errors
     /// [`Error::Placement`] when the towers cannot be shared out evenly.
     pub fn compile_for(net: &Net, shards: usize, images: usize, mode: Mode) -> Result<Plan, Error> {
-        Ok(Plan::build(net, Placement::new(net, shards)?, images, mode))
+        Ok(Plan::build(net, Placement::new(net, shards)?, images, mode, false))
     }
 
-    fn build(net: &Net, placement: Placement, images: usize, mode: Mode) -> Plan {
-        let mut plan = build::plan(net, placement, images, mode);
+    /// Compiles `net` for a device: for as many shards as it has, and fused as it can.
+    ///
+    /// # Errors
+    /// [`Error::Placement`] when the towers cannot be shared out evenly.
+    pub fn compile_on(net: &Net, device: &impl Device, images: usize, mode: Mode) -> Result<Plan, Error> {
+        Ok(Plan::build(net, Placement::new(net, device.shards())?, images, mode, device.pools_normalised()))
+    }
+
+    fn build(net: &Net, placement: Placement, images: usize, mode: Mode, pools_normalised: bool) -> Plan {
+        let mut plan = build::plan(net, placement, images, mode, pools_normalised);
         if mode != Mode::Inspect {
             memory::share(&mut plan);
         }
