@@ -181,13 +181,12 @@ mod tests {
     #[test]
     fn blocks_have_what_lies_under_them() {
         let shape = shape([2, 2], 1, [3, 2]);
-        let mut places = Vec::new();
-        for (image, row, column) in (0..12).map(|block| (block / 6, block / 2 % 3, block % 2)) {
-            for (y, x) in (0..12).map(|i| (i / 6, i % 6)) {
-                places.push((image, (row * 2 + y).wrapping_sub(1), (column * 6 + x).wrapping_sub(3)));
-            }
-        }
-        assert_eq!(places, (0..2 * 72).map(|i| shape.place(i)).collect::<Vec<_>>());
-        assert_eq!(places[0], (0, u32::MAX, u32::MAX - 2));
+        let blocks = (0..12).map(|block: u32| (block / 6, block / 2 % 3, block % 2));
+        let places = blocks.flat_map(|(image, row, column)| {
+            let within = (0..12).map(|i| (i / 6, i % 6));
+            within.map(move |(y, x)| (image, (row * 2 + y).wrapping_sub(1), (column * 6 + x).wrapping_sub(3)))
+        });
+        assert!(places.eq((0..2 * 72).map(|i| shape.place(i))));
+        assert_eq!(shape.place(0), (0, u32::MAX, u32::MAX - 2));
     }
 }

@@ -72,6 +72,12 @@ pub enum Error {
         /// The other.
         second: String,
     },
+    /// A plan for a device with [`crate::ops::Device::pools_normalised`] was given to another.
+    #[error("{op}: this device normalises and pools apart; the plan was made for one that does both at once")]
+    NotPooled {
+        /// The operation.
+        op: &'static str,
+    },
     /// A plan for several shards was given to one device.
     #[error("exchange: one device has nobody to exchange with; the plan was made for several")]
     OneShard,

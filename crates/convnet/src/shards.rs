@@ -10,8 +10,9 @@ use crate::Error;
 use crate::ops::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad,
     Device, DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, List,
-    LrnBackward, LrnForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward,
-    PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update, for_each_operation,
+    LrnBackward, LrnForward, LrnPoolBackward, LrnPoolForward, MapNormBackward, MapNormForward, Op, Operation,
+    Operations, Planned, PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    for_each_operation,
 };
 
 /// A device that others of its kind can send to.
@@ -115,6 +116,10 @@ macro_rules! device {
 
             fn prefers_blocks(&self, shape: &ConvShape) -> bool {
                 self.devices.iter().all(|device| device.prefers_blocks(shape))
+            }
+
+            fn pools_normalised(&self) -> bool {
+                self.devices.iter().all(Device::pools_normalised)
             }
 
             fn reserve(&mut self, span: Span) -> Result<(), Error> {

@@ -13,6 +13,9 @@ use crate::reference::{Dropout, Reference};
 /// A device whose numbers can be read and written without loss.
 pub(crate) trait Wide {
     fn device(&mut self) -> &mut dyn Device;
+    fn plan(&mut self, net: &Net, images: usize, mode: Mode) -> Plan {
+        Plan::compile_on(net, self.device(), images, mode).expect("the device has all towers")
+    }
     fn run(&mut self, op: &Op) -> Result<(), Error> {
         self.device().run(op)
     }
@@ -73,7 +76,7 @@ impl<'a, D: Wide> Model<'a, D> {
     pub(crate) fn new(reference: &'a Reference, dropout: Dropout, decay: f64, mode: Mode, mut device: D) -> Self {
         let net = reference.net(dropout, decay);
         let batch = reference.meta.batch;
-        let plan = Plan::compile(&net, batch, mode);
+        let plan = device.plan(&net, batch, mode);
         for &region in &plan.regions {
             device.device().reserve(region).expect("there is memory");
         }
@@ -88,6 +91,13 @@ impl<'a, D: Wide> Model<'a, D> {
         let mut input = vec![0.0; image.len()];
         let positions = act_positions([batch, extent.height, extent.width, extent.channels], 0, 1);
         input.iter_mut().zip(positions).for_each(|(value, position)| *value = f64::from(image[position]));
+        let augment = plan.forward.iter().find_map(|planned| match &planned.op {
+            Op::Augment(augment) => Some(augment),
+            _ => None,
+        });
+        if let Some(blocks) = augment.expect("a plan begins with its input").blocks {
+            input = blocks.of_pixels(&input, [extent.height, extent.width, extent.channels]);
+        }
         let mut model = Model { reference, net, plan, device, input };
         for parameter in &reference.meta.params {
             model.write_parameter(&parameter.name, &reference.parameter(parameter));

@@ -1,7 +1,7 @@
 //! Fully connected layers: forward and input gradient; `fc_grad` has the weight gradient.
 //!
 //! A batch has few rows, so what counts is that each weight is read once. Forward: a task owns some columns, packs them
-//! block by block and passes all images over the block (few images: `fc_thin`). Input gradient: rows of the tile are
+//! block by block and passes all images over the block (few images, in bf16 too: `fc_thin`). Input gradient: rows of the tile are
 //! weights as they lie in memory, columns are images.
 
 use pulp::{Simd, WithSimd};
@@ -45,9 +45,9 @@ pub(super) fn forward(tools: &Tools, memory: &Memory, op: &FcForward, images: us
                 let add = index > 0;
                 if thin {
                     let block = &mut panels[..images * wide];
-                    let stride = wide;
+                    let (stride, bf16) = (wide, tools.bf16.is_some());
                     let sums = &mut *sums;
-                    tools.kernel.run(ThinTask { shape, input, weight, first, columns, block, sums, stride, add });
+                    tools.kernel.run(ThinTask { shape, input, weight, first, columns, block, sums, stride, add, bf16 });
                     continue;
                 }
                 tools.kernel.run(ForwardTask { shape, tile, input, weight, first, columns, panels, sums, add });

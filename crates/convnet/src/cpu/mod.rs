@@ -18,6 +18,7 @@ mod fc_grad;
 mod fc_thin;
 mod floats;
 mod lrn;
+mod lrn_pool;
 mod map_norm;
 mod memory;
 mod norm;
@@ -29,6 +30,7 @@ mod prepared;
 mod softmax;
 mod tile;
 mod update;
+mod vectors;
 mod winograd;
 mod winograd_conv;
 mod winograd_grad;
@@ -43,8 +45,8 @@ use crate::cuda::Precision;
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, List, LrnBackward,
-    LrnForward, MapNormBackward, MapNormForward, Operation, Operations, PoolBackward, PoolForward, SoftmaxBackward,
-    SoftmaxForward, Span, Step, Update, expect_pixels,
+    LrnForward, LrnPoolBackward, LrnPoolForward, MapNormBackward, MapNormForward, Operation, Operations, PoolBackward,
+    PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update, expect_pixels,
 };
 use crate::shards::Shard;
 use bf16::Bf16;
@@ -158,6 +160,10 @@ impl Cpu {
 }
 
 impl Device for Cpu {
+    fn pools_normalised(&self) -> bool {
+        true
+    }
+
     fn reserve(&mut self, span: Span) -> Result<(), Error> {
         self.memory.reserve(span.region, span.end())
     }
@@ -221,8 +227,10 @@ impl Device for Cpu {
         let images = self.check(op)?;
         let (tools, memory) = (&self.tools, &self.memory);
         match tools.bf16 {
-            None => fc::forward(tools, memory, op, images),
-            Some(bf16) => bf16::fc::forward(tools, bf16, memory, &mut self.scratch, op, images),
+            Some(bf16) if images > fc_thin::IMAGES => {
+                bf16::fc::forward(tools, bf16, memory, &mut self.scratch, op, images);
+            }
+            _ => fc::forward(tools, memory, op, images),
         }
         Ok(())
     }
@@ -277,6 +285,17 @@ impl Device for Cpu {
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
         let images = self.check(op)?;
         lrn::backward(&self.tools, &self.memory, op, images)
+    }
+
+    fn lrn_pool_forward(&mut self, op: &LrnPoolForward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        lrn_pool::forward(&self.tools, &self.memory, op, images);
+        Ok(())
+    }
+
+    fn lrn_pool_backward(&mut self, op: &LrnPoolBackward) -> Result<(), Error> {
+        let images = self.check(op)?;
+        lrn_pool::backward(&self.tools, &self.memory, op, images)
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {

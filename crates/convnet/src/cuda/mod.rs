@@ -35,8 +35,8 @@ use crate::device::{Argument, Buffer, Context, Function, Module, Stream, wait};
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, List, LrnBackward,
-    LrnForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned, PoolBackward, PoolForward,
-    SoftmaxBackward, SoftmaxForward, Span, Step, Update,
+    LrnForward, LrnPoolBackward, LrnPoolForward, MapNormBackward, MapNormForward, Op, Operation, Operations, Planned,
+    PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use crate::shards::Shard;
 pub use link::{Link, connect};
@@ -336,6 +336,14 @@ impl Device for Cuda {
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
         let images = self.check(op)?;
         lrn::backward(self, op, images)
+    }
+
+    fn lrn_pool_forward(&mut self, _: &LrnPoolForward) -> Result<(), Error> {
+        Err(Error::NotPooled { op: LrnPoolForward::NAME })
+    }
+
+    fn lrn_pool_backward(&mut self, _: &LrnPoolBackward) -> Result<(), Error> {
+        Err(Error::NotPooled { op: LrnPoolBackward::NAME })
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {

@@ -20,8 +20,8 @@ use crate::Error;
 use crate::ops::{
     ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvWeightGrad, Device,
     DropoutBackward, DropoutForward, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, LrnBackward, LrnForward,
-    MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward, SoftmaxForward,
-    Span, Step, Update,
+    LrnPoolBackward, LrnPoolForward, MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward, Region,
+    SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 
 /// A device that computes in f64, one number after the other.
@@ -189,6 +189,14 @@ impl Device for Naive {
     fn lrn_backward(&mut self, op: &LrnBackward) -> Result<(), Error> {
         self.check(op)?;
         self.lrn_backward_joined(op)
+    }
+
+    fn lrn_pool_forward(&mut self, _: &LrnPoolForward) -> Result<(), Error> {
+        Err(Error::NotPooled { op: LrnPoolForward::NAME })
+    }
+
+    fn lrn_pool_backward(&mut self, _: &LrnPoolBackward) -> Result<(), Error> {
+        Err(Error::NotPooled { op: LrnPoolBackward::NAME })
     }
 
     fn map_norm_forward(&mut self, op: &MapNormForward) -> Result<(), Error> {

@@ -3,8 +3,8 @@
 use super::{
     Access, ActivationBackward, ActivationForward, Add, Augment, ConvForward, ConvInputGrad, ConvShape, ConvWeightGrad,
     DropoutBackward, DropoutForward, Exchange, FcForward, FcInputGrad, FcWeightGrad, FcWeightUpdate, LrnBackward,
-    LrnForward, MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward, Region, SoftmaxBackward,
-    SoftmaxForward, Span, Step, Update,
+    LrnForward, LrnPoolBackward, LrnPoolForward, MapNormBackward, MapNormForward, Operation, PoolBackward, PoolForward,
+    Region, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use crate::Error;
 
@@ -107,6 +107,10 @@ macro_rules! operations {
             fn prefers_blocks(&self, _shape: &ConvShape) -> bool {
                 false
             }
+            /// Whether normalisation across maps and the pooling behind it are one operation on this device.
+            fn pools_normalised(&self) -> bool {
+                false
+            }
             /// Makes a region long enough for `span`. New memory is zero; old contents stay.
             ///
             /// # Errors
@@ -183,6 +187,10 @@ macro_rules! operations {
                 (**self).prefers_blocks(shape)
             }
 
+            fn pools_normalised(&self) -> bool {
+                (**self).pools_normalised()
+            }
+
             fn reserve(&mut self, span: Span) -> Result<(), Error> {
                 (**self).reserve(span)
             }
@@ -248,6 +256,10 @@ macro_rules! for_each_operation {
             LrnForward => lrn_forward,
             /// Gradient of [`LrnForward`].
             LrnBackward => lrn_backward,
+            /// [`LrnForward`] and [`PoolForward`] of its outputs, where [`Device::pools_normalised`].
+            LrnPoolForward => lrn_pool_forward,
+            /// Gradient of [`LrnPoolForward`].
+            LrnPoolBackward => lrn_pool_backward,
             /// Local response normalisation within each map (`rnorm` of the 2012 code).
             MapNormForward => map_norm_forward,
             /// Gradient of [`MapNormForward`].

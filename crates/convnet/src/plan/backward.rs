@@ -44,7 +44,7 @@ impl Builder<'_> {
                     };
                     self.weighted(index, shape, (&d_outputs, &d_inputs), Op::FcInputGrad, weight_grads)
                 }
-                _ if !wanted => Vec::new(),
+                _ if !wanted || self.is_pooled(index) || self.is_rectifier_of_pooled(index) => Vec::new(),
                 shape => self.unary(index, shape, &mut d_outputs, &d_inputs, results),
             };
             list.extend(operations.into_iter().map(|op| Planned { layer: layer.name.clone(), op }));
@@ -187,6 +187,7 @@ impl Builder<'_> {
                 Shape::Conv(_) | Shape::Fc(_) => continue,
                 Shape::Activation(shape) => Op::ActivationBackward(of.unary(shape)),
                 Shape::Lrn(shape) => Op::LrnBackward(of.unary(shape)),
+                Shape::LrnPool(shape) => Op::LrnPoolBackward(of.unary(shape)),
                 Shape::MapNorm(shape) => Op::MapNormBackward(of.unary(shape)),
                 Shape::Pool(shape) => Op::PoolBackward(of.unary(shape)),
                 Shape::Dropout(shape) => Op::DropoutBackward(of.unary(shape.from_tower(first_tower))),

@@ -9,25 +9,23 @@ use super::shape::Shape;
 use super::{Mode, Parameter, Plan, Planned, Results, Tensor};
 use crate::net::{Extent, Kind, Layer, Learning, Net};
 use crate::ops::{
-    Activation, Augment, Blocks, ConvShape, Exchange, Forward, ForwardTower, Op, Region, SoftmaxForward, Span,
-    Transfer, UnaryForward, UnaryShape, UnaryTower, Update, WeightedShape,
+    Activation, Augment, Blocks, ConvShape, Device, Exchange, Forward, ForwardTower, LrnPoolShape, Op, Region,
+    SoftmaxForward, Span, Transfer, UnaryForward, UnaryShape, UnaryTower, Update, WeightedShape,
 };
 
-pub(super) fn plan(
-    net: &Net,
-    placement: Placement,
-    images: usize,
-    mode: Mode,
-    prefers_blocks: &dyn Fn(&ConvShape) -> bool,
-) -> Plan {
+pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode, device: Option<&dyn Device>) -> Plan {
     let shards = placement.shards;
     let lens = vec![[0; Region::ALL.len()]; shards];
     let blocks = match Shape::of(net, 0, false) {
-        Shape::Conv(shape) if mode != Mode::Inspect && prefers_blocks(&shape) => Some(shape.blocks()),
+        Shape::Conv(shape) if mode != Mode::Inspect && device.is_some_and(|device| device.prefers_blocks(&shape)) => {
+            Some(shape.blocks())
+        }
         _ => None,
     };
-    let mut builder =
-        Builder { net, placement, images, mode, blocks, lens, parameters: Vec::new(), layers: Vec::new() };
+    // A forward pass alone keeps the output of every such layer: `features` reads it.
+    let pools_normalised = mode == Mode::Train && device.is_some_and(Device::pools_normalised);
+    let (parameters, layers) = (Vec::new(), Vec::new());
+    let mut builder = Builder { net, placement, images, mode, blocks, pools_normalised, lens, parameters, layers };
     let crop = net.augment.crop;
     let means = (0..shards).map(|shard| builder.span(shard, Region::Constants, crop * crop * 3)).collect::<Vec<_>>();
     let input = builder.everywhere(builder.input());
@@ -41,7 +39,7 @@ pub(super) fn plan(
     for (index, layer) in net.layers.iter().enumerate() {
         let exchange = builder.bring_inputs(index, &mut values);
         let weights = builder.weights(index, layer);
-        let fused = builder.fuses(index);
+        let fused = builder.fuses(index) || builder.is_pooled(index);
         let outputs = if fused { values.clone() } else { builder.outputs(index, layer, &values) };
         builder.layers.push(Built { inputs: values, outputs: outputs.clone(), weights, exchange, fused });
         values = outputs;
@@ -85,8 +83,9 @@ pub(super) struct Built {
     pub(super) weights: Vec<(Vec<usize>, usize)>,
     /// Brings inputs from other shards.
     exchange: Option<Exchange>,
-    /// Whether an activation was fused into the layer before.
-    fused: bool,
+    /// Whether the layer is an activation that was fused into the layer before, or a normalisation that was fused into
+    /// the one behind: its outputs are its inputs.
+    pub(super) fused: bool,
 }
 
 pub(super) struct Builder<'a> {
@@ -96,6 +95,8 @@ pub(super) struct Builder<'a> {
     pub(super) mode: Mode,
     /// The blocks that the input is in, if any.
     blocks: Option<Blocks>,
+    /// Whether a normalisation across maps and the pooling behind it are one operation.
+    pools_normalised: bool,
     /// Floats of each region of each shard.
     lens: Vec<[usize; Region::ALL.len()]>,
     /// Each with its weight decay.
@@ -208,6 +209,23 @@ impl Builder<'_> {
             && matches!(layers[index - 1].kind, Kind::Conv { .. } | Kind::Fc { .. })
     }
 
+    /// Whether the layer is a normalisation that the pooling behind it computes.
+    pub(super) fn is_pooled(&self, index: usize) -> bool {
+        let layers = &self.net.layers;
+        self.pools_normalised
+            && matches!(layers[index].kind, Kind::Lrn { .. })
+            && layers.get(index + 1).is_some_and(|next| matches!(next.kind, Kind::Pool { .. }))
+            // Over towers of several shards, exchanges are those of a normalisation.
+            && (self.placement.shards == 1 || !self.is_joined(index))
+    }
+
+    /// Whether the gradient of the layer, a ReLU, is taken by the operation of the pooling behind the normalisation
+    /// behind it.
+    pub(super) fn is_rectifier_of_pooled(&self, index: usize) -> bool {
+        let is_relu = matches!(self.net.layers[index].kind, Kind::Activation(Activation::Relu));
+        is_relu && self.layers[index].fused && index + 1 < self.net.layers.len() && self.is_pooled(index + 1)
+    }
+
     /// The activation that the layer computes with its sum.
     fn fused_into(&self, index: usize) -> Option<Activation> {
         match self.net.layers.get(index + 1)?.kind {
@@ -259,9 +277,17 @@ impl Builder<'_> {
     }
 
     pub(super) fn shape(&self, index: usize) -> Shape {
-        match Shape::of(self.net, index, self.mode != Mode::Infer) {
-            Shape::Conv(shape) if index == 0 => Shape::Conv(ConvShape { in_blocks: self.blocks.is_some(), ..shape }),
-            shape => shape,
+        let of = |index| Shape::of(self.net, index, self.mode != Mode::Infer);
+        let before = index.checked_sub(1).filter(|&before| self.is_pooled(before));
+        match (of(index), before.map(of)) {
+            (Shape::Pool(pool), Some(Shape::Lrn(lrn))) => {
+                let rectified = index > 1 && self.is_rectifier_of_pooled(index - 2);
+                Shape::LrnPool(LrnPoolShape { lrn, pool, rectified })
+            }
+            (Shape::Conv(shape), _) if index == 0 => {
+                Shape::Conv(ConvShape { in_blocks: self.blocks.is_some(), ..shape })
+            }
+            (shape, _) => shape,
         }
     }
 
@@ -274,6 +300,7 @@ impl Builder<'_> {
             Shape::Fc(shape) => Op::FcForward(self.weighted_forward(index, shard, shape)),
             Shape::Activation(shape) => Op::ActivationForward(self.unary_forward(index, shard, shape)),
             Shape::Lrn(shape) => Op::LrnForward(self.unary_forward(index, shard, shape)),
+            Shape::LrnPool(shape) => Op::LrnPoolForward(self.unary_forward(index, shard, shape)),
             Shape::MapNorm(shape) => Op::MapNormForward(self.unary_forward(index, shard, shape)),
             Shape::Pool(shape) => Op::PoolForward(self.unary_forward(index, shard, shape)),
             Shape::Dropout(shape) => {

@@ -14,7 +14,7 @@ use std::fmt;
 use crate::Error;
 use crate::net::{Extent, Net};
 pub use crate::ops::Planned;
-use crate::ops::{ConvShape, Device, Region, Span};
+use crate::ops::{Device, Region, Span};
 use placement::Placement;
 
 /// What a plan is for.
@@ -113,7 +113,7 @@ impl Parameter {
 impl Plan {
     /// Compiles `net` for steps of up to `images` images on one device.
     pub fn compile(net: &Net, images: usize, mode: Mode) -> Plan {
-        Plan::build(net, Placement::whole(net), images, mode, &|_| false)
+        Plan::build(net, Placement::whole(net), images, mode, None)
     }
 
     /// Compiles `net` for several devices, each with as many of its towers.
@@ -121,27 +121,21 @@ impl Plan {
     /// # Errors
     /// [`Error::Placement`] when the towers cannot be shared out evenly.
     pub fn compile_for(net: &Net, shards: usize, images: usize, mode: Mode) -> Result<Plan, Error> {
-        Ok(Plan::build(net, Placement::new(net, shards)?, images, mode, &|_| false))
+        Ok(Plan::build(net, Placement::new(net, shards)?, images, mode, None))
     }
 
-    /// Compiles `net` for a device: for as many as stand behind it, and with the input in the form that it prefers, but
-    /// for [`Mode::Inspect`], which keeps it as pixels.
+    /// Compiles `net` for a device: for as many as stand behind it, with the input in the form that it prefers, and fused
+    /// as it can; but for [`Mode::Inspect`], which keeps the input as pixels and every tensor.
     ///
     /// # Errors
     /// As [`Plan::compile_for`].
-    pub fn compile_on<D: Device + ?Sized>(net: &Net, device: &D, images: usize, mode: Mode) -> Result<Plan, Error> {
+    pub fn compile_on(net: &Net, device: &dyn Device, images: usize, mode: Mode) -> Result<Plan, Error> {
         let placement = Placement::new(net, device.shards())?;
-        Ok(Plan::build(net, placement, images, mode, &|shape| device.prefers_blocks(shape)))
+        Ok(Plan::build(net, placement, images, mode, Some(device)))
     }
 
-    fn build(
-        net: &Net,
-        placement: Placement,
-        images: usize,
-        mode: Mode,
-        prefers_blocks: &dyn Fn(&ConvShape) -> bool,
-    ) -> Plan {
-        let mut plan = build::plan(net, placement, images, mode, prefers_blocks);
+    fn build(net: &Net, placement: Placement, images: usize, mode: Mode, device: Option<&dyn Device>) -> Plan {
+        let mut plan = build::plan(net, placement, images, mode, device);
         if mode != Mode::Inspect {
             memory::share(&mut plan);
         }

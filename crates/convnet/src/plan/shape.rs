@@ -1,7 +1,7 @@
 //! The shape of the operations of each layer.
 
 use crate::net::{Kind, Net, Reads};
-use crate::ops::{ActivationShape, ConvShape, DropoutShape, FcShape, LrnShape, MapNormShape, PoolShape};
+use crate::ops::{ActivationShape, ConvShape, DropoutShape, FcShape, LrnPoolShape, LrnShape, MapNormShape, PoolShape};
 
 /// The per-tower shape of a layer.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +10,8 @@ pub(super) enum Shape {
     Fc(FcShape),
     Activation(ActivationShape),
     Lrn(LrnShape),
+    /// A pooling together with the normalisation before it.
+    LrnPool(LrnPoolShape),
     MapNorm(MapNormShape),
     Pool(PoolShape),
     Dropout(DropoutShape),
