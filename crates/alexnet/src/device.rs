@@ -120,7 +120,7 @@ fn cards(
     }
     let links = cuda::connect(&cards, !args.no_peer)?;
     let words = format!("{names}; {}{reason}", describe_links(&links, args.no_peer));
-    Ok((Box::new(Shards::new(cards)), words))
+    Ok((Box::new(Shards::new(cards).in_slices(cuda::slices(&links))), words))
 }
 
 /// How cards exchange, and how fast.

@@ -29,5 +29,6 @@ pub mod philox;
 pub mod plan;
 pub mod run;
 pub mod shards;
+mod slices;
 
 pub use error::Error;

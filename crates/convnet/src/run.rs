@@ -291,7 +291,7 @@ impl<D: Device> Network<D> {
     fn watch_forward(&mut self, mut see: impl FnMut(&str, &[f32], usize)) -> Result<(), Error> {
         let plan = self.training.as_ref().unwrap_or(&self.inference);
         let images = self.images;
-        for Planned { layer, op } in &plan.forward {
+        for Planned { layer, op, .. } in &plan.forward {
             self.device.run(op)?;
             if matches!(op, Op::SoftmaxForward(_) | Op::Exchange(_)) {
                 continue;

@@ -16,7 +16,8 @@ use convnet::plan::{Mode, Plan};
 use convnet::shards::Shards;
 use cuda_sim::driver::{Counts, Faults, Options, Schedule, behave, counts, last_report};
 
-/// As few operations as it takes to exchange everything in both directions: maps, a hidden layer, the classes' layer.
+/// As few operations as it takes to exchange everything in both directions: maps, in slices of an image, a hidden layer,
+/// the classes' layer.
 const NET: &str = r#"
 name = "small"
 towers = TOWERS
@@ -50,7 +51,7 @@ name = "conv2"
 type = "conv"
 reads = "all"
 filters = 16
-size = 2
+size = 1
 init_std = 0.2
 
 [[layer]]
@@ -150,8 +151,12 @@ fn a_step_carries_the_bytes_that_its_plan_says() {
     for (cards, precision) in [(2, Precision::F32), (4, Precision::Bf16)] {
         let net = net(cards as usize);
         let plan = Plan::compile_for(&net, cards as usize, STEPS[0], Mode::Train).unwrap();
+        // Maps and their gradients go in slices of an image.
         let copies = |planned: &Planned| match &planned.op {
-            Op::Exchange(exchange) => (exchange.transfers.len(), exchange.transfers.len() * exchange.len),
+            Op::Exchange(exchange) => {
+                let slices = if planned.layer == "conv2" { STEPS[0] } else { 1 };
+                (exchange.transfers.len() * slices, exchange.transfers.len() * exchange.len)
+            }
             _ => (0, 0),
         };
         let (copies, floats) = plan.operations().map(copies).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));

@@ -245,7 +245,7 @@ fn four([a, b, c, d]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
 
 /// Runs operations; the input and the masks are the reference's in place of the device's own.
 fn run<D: Wide>(device: &mut D, list: &[Planned], input: &[f64], masks: &[Vec<bool>; 2]) {
-    for Planned { layer, op } in list {
+    for Planned { layer, op, .. } in list {
         match op {
             Op::Augment(op) => device.write_wide(op.output, input),
             Op::DropoutForward(op) if op.shape.training => {

@@ -361,12 +361,15 @@ impl Device for Cpu {
 }
 
 impl Shard for Cpu {
-    fn send(&mut self, from: Span, receiver: &mut Cpu, to: Span, len: usize) -> Result<(), Error> {
+    /// A copy is done when it is given.
+    const SLICES: usize = 1;
+
+    fn send(&mut self, from: Span, receiver: &mut Cpu, to: Span, len: usize, _: bool) -> Result<(), Error> {
         let from = Span { len, ..from };
         receiver.memory.copy(to, &self.memory, from)
     }
 
-    fn settle(&mut self) -> Result<(), Error> {
+    fn settle(&mut self, _receiver: usize, _copies: usize) -> Result<(), Error> {
         Ok(())
     }
 

@@ -134,7 +134,9 @@ pub(super) fn forward_of(
     let (windows, filters) = (extents.windows(), op.shape.filters as u32);
     for towers in op.towers.chunks(kernels_gpu::element::MAX_TOWERS) {
         let sources = towers[0].inputs.len() as u32;
-        let products = cuda.join([extents.outputs, filters, extents.terms], sources, slice);
+        // A slice of the batch is summed in the parts of the whole.
+        let whole = count(name, cuda.step.images() * op.shape.out_height * op.shape.out_width)?;
+        let products = cuda.join([whole, filters, extents.terms], sources, slice).on(extents.outputs);
         let (input, weight) = match &blocks {
             Some(blocks) => (
                 blocks.images(cuda, towers.len())?,
@@ -185,7 +187,8 @@ pub(super) fn input_grad_of(
     for sources in op.sources.chunks(kernels_gpu::element::MAX_TOWERS) {
         let consumers = sources.iter().map(|source| source.d_outputs.len());
         let consumers = same(name, consumers)?;
-        let products = cuda.split([extents.inputs, shape.channels as u32, terms], consumers, slice);
+        let whole = count(name, cuda.step.images() * shape.in_height * shape.in_width)?;
+        let products = cuda.split([whole, shape.channels as u32, terms], consumers, slice).on(extents.inputs);
         let d_output = cuda.sources(name, sources.iter().map(|source| &source.d_outputs[..]))?;
         let weight = cuda.sources(name, sources.iter().map(|source| &source.weights[..]))?;
         let d_input = cuda.operand(name, sources.iter().map(|source| source.d_input))?;

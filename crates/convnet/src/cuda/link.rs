@@ -7,11 +7,15 @@ use super::Cuda;
 use crate::Error;
 use crate::device::{Buffer, Context, Event, Stream};
 use crate::philox::words;
+use crate::shards::Shard;
 
 /// Bytes of the copy that is compared.
 const BYTES: usize = 4 << 20;
 /// Copies that are timed.
 const REPEATS: u32 = 8;
+/// Bytes per second from which on slices are predicted to cost more, in launches, than they hide: what 128 images of
+/// AlexNet bring to conv3 in bf16 takes 28 us there, about as long as the 14 launches that slices add to a step.
+const FAST: f64 = 200e9;
 
 /// One direction between two cards.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,12 @@ pub fn connect(cards: &[Cuda], direct: bool) -> Result<Vec<Link>, Error> {
         }
     }
     Ok(links)
+}
+
+/// Into how many slices exchanges over these links are cut, for [`crate::shards::Shards::in_slices`].
+pub fn slices(links: &[Link]) -> usize {
+    let slowest = links.iter().filter_map(|link| link.rate).reduce(f64::min);
+    if slowest.is_some_and(|rate| rate > FAST) { 1 } else { Cuda::SLICES }
 }
 
 /// Copies a pattern, compares it, and gives the rate.

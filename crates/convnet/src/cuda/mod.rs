@@ -39,7 +39,7 @@ use crate::ops::{
     PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use crate::shards::Shard;
-pub use link::{Link, connect};
+pub use link::{Link, connect, slices};
 
 use exchange::Exchanges;
 use graphs::Graphs;
@@ -104,6 +104,8 @@ pub struct Cuda {
     exchanges: Exchanges,
     memory: Memory,
     step: Step,
+    /// Images of the operation that runs, if it is one on a slice of the batch.
+    slice: Option<usize>,
     /// The step, on the card.
     inputs: StepMemory,
     /// For each [`Scratch`]; grows to the largest and stays.
@@ -138,12 +140,13 @@ impl Cuda {
         let graphs = Graphs::default();
         let memory = Memory::new(&context, precision)?;
         let inputs = StepMemory::new(&context)?;
-        let (step, scratch) = (Step::default(), [None, None]);
+        let (step, slice, scratch) = (Step::default(), None, [None, None]);
         let tables = update::Tables::default();
         Ok(Cuda {
             exchanges,
             memory,
             step,
+            slice,
             inputs,
             scratch,
             tables,
@@ -171,7 +174,7 @@ impl Cuda {
 
     /// Checks an operation, which will run, against memory and step, and gives the number of images.
     fn check<O: Operation>(&mut self, op: &O) -> Result<usize, Error> {
-        let images = self.step.images();
+        let images = self.slice.unwrap_or(self.step.images());
         if images == 0 {
             return Err(Error::Step(format!("{} before a step with images has begun", O::NAME)));
         }
@@ -182,12 +185,15 @@ impl Cuda {
     /// Runs operations in order; updates that follow each other together.
     fn run_all(&mut self, operations: &mut Operations<'_, '_>) -> Result<(), Error> {
         let mut updates = Vec::new();
-        for Planned { op, .. } in operations {
+        for Planned { op, images, .. } in operations {
             if let Op::Update(update) = op {
                 updates.push(update);
             } else {
                 self.update_all(&std::mem::take(&mut updates))?;
-                self.run(op)?;
+                self.slice = *images;
+                let done = self.run(op);
+                self.slice = None;
+                done?;
             }
         }
         self.update_all(&updates)

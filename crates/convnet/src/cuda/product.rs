@@ -101,6 +101,11 @@ pub(super) struct Products {
 }
 
 impl Products {
+    /// The same parts of sums for `rows` of the rows.
+    pub(super) fn on(self, rows: u32) -> Products {
+        Products { product: Product { m: rows, ..self.product }, ..self }
+    }
+
     /// Those of a weight gradient, whose kernels write f32.
     pub(super) fn in_floats(self) -> Products {
         Products { floats: true, ..self }

@@ -42,6 +42,15 @@ pub struct Planned {
     pub layer: String,
     /// The operation.
     pub op: Op,
+    /// How many images it is about: all of the step, but where [`Shards`](crate::shards::Shards) has cut a batch.
+    pub images: Option<usize>,
+}
+
+impl Planned {
+    /// An operation on all images of a step.
+    pub fn new(layer: &str, op: Op) -> Planned {
+        Planned { layer: layer.to_string(), op, images: None }
+    }
 }
 
 /// The operations of a list, in order.

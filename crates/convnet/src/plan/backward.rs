@@ -47,7 +47,7 @@ impl Builder<'_> {
                 _ if !wanted || self.is_pooled(index) || self.is_rectifier_of_pooled(index) => Vec::new(),
                 shape => self.unary(index, shape, &mut d_outputs, &d_inputs, results),
             };
-            list.extend(operations.into_iter().map(|op| Planned { layer: layer.name.clone(), op }));
+            list.extend(operations.into_iter().map(|op| Planned::new(&layer.name, op)));
             gradients[index] = Some(d_inputs.clone()).filter(|values| !values.is_empty());
             d_outputs = d_inputs;
         }

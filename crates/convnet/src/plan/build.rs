@@ -31,7 +31,7 @@ pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode, d
     let input = builder.everywhere(builder.input());
     let augment = |output: Span| {
         let augment = Augment { side: net.augment.image, crop, mean: means[output.shard], blocks, output };
-        Planned { layer: "input".to_string(), op: Op::Augment(augment) }
+        Planned::new("input", Op::Augment(augment))
     };
     let mut forward: Vec<Planned> = input[0].all().map(augment).collect();
 
@@ -54,7 +54,7 @@ pub(super) fn plan(net: &Net, placement: Placement, images: usize, mode: Mode, d
         if !built.fused {
             let operations = (0..shards).filter_map(|shard| builder.forward(index, shard, &results));
             let operations = built.exchange.clone().map(Op::Exchange).into_iter().chain(operations);
-            forward.extend(operations.map(|op| Planned { layer: layer.name.clone(), op }));
+            forward.extend(operations.map(|op| Planned::new(&layer.name, op)));
         }
     }
 
@@ -351,7 +351,7 @@ impl Builder<'_> {
             velocity: parameter.velocity(),
             gradient: parameter.gradient?,
         });
-        Some(Planned { layer: parameter.layer.clone(), op })
+        Some(Planned::new(&parameter.layer, op))
     }
 
     fn tensors(&self, input: &[Value], gradients: &[Option<Vec<Value>>]) -> Vec<Tensor> {

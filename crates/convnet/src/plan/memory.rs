@@ -1,9 +1,11 @@
 //! Lets tensors that are never alive together share memory.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::Plan;
 use crate::ops::{Op, Region, Span};
+use crate::slices::Section;
 
 /// Floats in a cache line: spans start on one.
 pub(super) const ALIGN: usize = 16;
@@ -17,10 +19,12 @@ struct Buffer {
 }
 
 /// Moves the work spans of `plan` so that they share memory, biggest first at the lowest place that is free while the
-/// buffer is alive.
+/// buffer is alive. What is cut into slices counts as one operation: slices are at different places at once.
 pub(super) fn share(plan: &mut Plan) {
     let mut buffers: HashMap<(usize, usize), Buffer> = HashMap::new();
+    let sections: Vec<Range<usize>> = Section::all(plan.operations()).iter().map(Section::range).collect();
     for (time, planned) in plan.operations().enumerate() {
+        let time = sections.iter().find(|section| section.contains(&time)).map_or(time, |section| section.start);
         for (_, span) in planned.op.operands() {
             if span.region == Region::Work {
                 let buffer = buffers.entry((span.shard, span.start)).or_insert(Buffer {

@@ -160,7 +160,7 @@ impl fmt::Display for Plan {
                 continue;
             }
             writeln!(f, "{title}")?;
-            for Planned { layer, op } in list {
+            for Planned { layer, op, .. } in list {
                 write!(f, "  {layer:<12} {:<20}", op.name())?;
                 for (access, span) in op.operands() {
                     write!(f, " {}{span}", if access == crate::ops::Access::Read { "" } else { ">" })?;
