@@ -108,7 +108,7 @@ impl Shard for Cuda {
 
     fn settle(&mut self, receiver: usize, copies: usize) -> Result<(), Error> {
         // They ran one behind the other.
-        let last = self.exchanges.under_way[receiver].drain(..copies).last();
+        let last = self.exchanges.under_way[receiver].drain(..copies).next_back();
         self.blamed(last.map_or(Ok(()), |copy| self.stream.wait(&copy)), None)
     }
 

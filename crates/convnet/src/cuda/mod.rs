@@ -6,6 +6,7 @@
 mod activation;
 mod add;
 mod augment;
+mod available;
 mod blocks;
 mod conv;
 mod dropout;
@@ -26,7 +27,6 @@ mod step;
 mod time;
 mod update;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -39,6 +39,7 @@ use crate::ops::{
     PoolBackward, PoolForward, SoftmaxBackward, SoftmaxForward, Span, Step, Update,
 };
 use crate::shards::Shard;
+pub use available::{available, has_kernels, is_simulated, simulate};
 pub use link::{Link, connect, slices};
 
 use exchange::Exchanges;
@@ -48,55 +49,6 @@ use progress::{Layers, Progress};
 use step::StepMemory;
 
 pub use kernels_gpu::Precision;
-
-/// The kernels that were there when this was built: (architecture, PTX).
-const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
-
-/// Makes the driver a simulated one with `devices` devices, unless a driver has been called already.
-///
-/// # Errors
-/// [`Error::Backend`] when another one has.
-pub fn simulate(devices: u32) -> Result<(), Error> {
-    Ok(cuda_driver::choose(cuda_driver::Backend::Simulator { devices })?)
-}
-
-/// Whether the driver is the simulated one, whose times are predictions.
-///
-/// # Errors
-/// When there is no driver.
-pub fn is_simulated() -> Result<bool, Error> {
-    Ok(matches!(cuda_driver::backend()?, cuda_driver::Backend::Simulator { .. }))
-}
-
-/// Whether this was built with GPU kernels.
-pub fn has_kernels() -> bool {
-    !PTX.is_empty()
-}
-
-/// Whether there is a card that this program can compute on: its name, or why not.
-///
-/// # Errors
-/// Why not: no driver, no card, no kernels.
-pub fn available() -> Result<String, Error> {
-    cuda_driver::backend()?;
-    if !has_kernels() {
-        return Err(Error::NoKernels);
-    }
-    match Context::count()? {
-        0 => Err(Error::NoDevice),
-        _ => Ok(Context::new(0)?.name()?),
-    }
-}
-
-/// The PTX to load: what was embedded, or the file that `ALEXNET_KERNELS` names.
-fn kernels() -> Result<Cow<'static, str>, Error> {
-    match std::env::var_os("ALEXNET_KERNELS") {
-        Some(path) => std::fs::read_to_string(&path)
-            .map(Cow::Owned)
-            .map_err(|error| Error::Kernels { path: path.to_string_lossy().into_owned(), reason: error.to_string() }),
-        None => PTX.first().map(|(_, ptx)| Cow::Borrowed(*ptx)).ok_or(Error::NoKernels),
-    }
-}
 
 /// A GPU as a device.
 pub struct Cuda {
@@ -130,7 +82,7 @@ impl Cuda {
     pub fn new(ordinal: u32, precision: Precision) -> Result<Cuda, Error> {
         wait::deadline().map_err(|value| Error::Deadline { value })?;
         let context = Context::new(ordinal)?;
-        let module = Module::load(&context, &kernels()?)?;
+        let module = Module::load(&context, &available::kernels()?)?;
         let mut functions = HashMap::new();
         for kernel in &kernels_gpu::KERNELS {
             functions.insert(kernel.name, module.function(kernel)?);
