@@ -23,14 +23,13 @@ struct Correlation {
     maps: usize,
     /// Of images of pairs.
     padding: Padding,
-    /// Pixels of a filter.
-    positions: usize,
     columns: usize,
     tile: TileShape,
-    terms: Vec<Terms>,
-    /// Where the window of each output pixel of a task begins in its padded images.
-    windows: Vec<usize>,
-    /// Output pixels of an image.
+    /// Pixels of a side of a filter, and from a window to the next.
+    size: usize,
+    stride: usize,
+    /// Output pixels of a row and of an image.
+    width: usize,
     pixels: usize,
     /// Images of a task.
     images: usize,
@@ -56,37 +55,40 @@ impl Correlation {
     ) -> Correlation {
         let maps = padding.channels;
         let padding = Padding { channels: maps.div_ceil(2), ..padding };
-        let (row, run) = (padding.width * padding.channels, size * padding.channels);
-        let terms = sum_blocks(size, run).map(|block| Terms {
+        let pixels = height * width;
+        let images = TASK_PIXELS.div_ceil(pixels);
+        let tile = tools.kernel.shape(columns);
+        Correlation { maps, padding, columns, tile, size, stride, width, pixels, images }
+    }
+
+    /// The blocks of a sum, in order.
+    fn terms(&self) -> impl Iterator<Item = Terms> {
+        let (row, run) = (self.padding.width * self.padding.channels, self.size * self.padding.channels);
+        sum_blocks(self.size, run).map(move |block| Terms {
             a: block.run * row + block.start,
             a_step: 1,
             a_run: row,
             b_row: block.run * run + block.start,
             b_run: run,
             block,
-        });
-        let pixels = height * width;
-        let images = TASK_PIXELS.div_ceil(pixels);
-        let window = |pixel: usize| {
-            let (image, y, x) = (pixel / pixels, pixel % pixels / width, pixel % width);
-            image * padding.stride() + (y * row + x * padding.channels) * stride
-        };
-        Correlation {
-            maps,
-            padding,
-            positions: size * size,
-            columns,
-            tile: tools.kernel.shape(columns),
-            terms: terms.collect(),
-            windows: (0..images * pixels).map(window).collect(),
-            pixels,
-            images,
-        }
+        })
+    }
+
+    /// Where the window of an output pixel of a task begins in its padded images.
+    fn window(&self, pixel: usize) -> u32 {
+        let (image, y, x) = (pixel / self.pixels, pixel % self.pixels / self.width, pixel % self.width);
+        let Padding { width, channels, .. } = self.padding;
+        (image * self.padding.stride() + (y * width + x) * channels * self.stride) as u32
     }
 
     /// Rows of the packed weights.
     fn weight_rows(&self) -> usize {
-        self.positions * self.padding.channels
+        self.size * self.size * self.padding.channels
+    }
+
+    /// Pairs of weights before they are turned.
+    fn turned_len(&self) -> usize {
+        self.weight_rows() * self.columns
     }
 
     fn panels_len(&self) -> usize {
@@ -106,21 +108,21 @@ impl Correlation {
         });
     }
 
-    /// Packs weights, `[positions, channels, filters]`, turned and transposed: pairs of filters.
-    fn pack_turned(&self, bf16: Bf16, weights: &[f32], panels: &mut [Pair]) {
+    /// Packs weights, `[positions, channels, filters]`, turned and transposed: pairs of filters. `pairs` is room.
+    fn pack_turned(&self, bf16: Bf16, weights: &[f32], pairs: &mut [Pair], panels: &mut [Pair]) {
         let filters = self.padding.channels;
-        let mut pairs = vec![0; self.positions * self.columns * filters];
-        bf16.pair_neighbours(self.maps, weights, &mut pairs);
+        bf16.pair_neighbours(self.maps, weights, pairs);
         pack(self.tile, self.weight_rows(), self.columns, panels, |row, first, target| {
-            let (position, pair) = (self.positions - 1 - row / filters, row % filters);
+            let (position, pair) = (self.size * self.size - 1 - row / filters, row % filters);
             let column = pairs[(position * self.columns + first) * filters + pair..].iter().step_by(filters);
             target.iter_mut().zip(column).for_each(|(target, &pair)| *target = pair);
         });
     }
 
-    /// Pairs of an image and of the images of a task, padded.
+    /// Windows of a task, and pairs of its images as they are and padded.
     fn buffer_len(&self) -> usize {
-        self.images * (self.padding.in_height * self.padding.in_width * self.padding.channels + self.padding.stride())
+        let Padding { in_height, in_width, channels, .. } = self.padding;
+        self.images * (self.pixels + in_height * in_width * channels + self.padding.stride())
     }
 
     /// Computes `output`, some images from the `first` on.
@@ -135,13 +137,15 @@ impl Correlation {
         let Padding { in_height, in_width, channels, .. } = self.padding;
         let count = output.len() / self.output_len();
         let image = in_height * in_width;
+        let (windows, buffer) = buffer.split_at_mut(count * self.pixels);
+        windows.iter_mut().enumerate().for_each(|(pixel, window)| *window = self.window(pixel));
         let (pairs, padded) = buffer.split_at_mut(count * image * channels);
         bf16.pair_neighbours(self.maps, &source[first * image * self.maps..][..count * image * self.maps], pairs);
         let padded = self.padding.images(count, pairs, &mut padded[..self.padding.buffer_len(count)]);
-        let left = Left { pairs: padded, rows: &self.windows[..count * self.pixels] };
+        let left = Left { pairs: padded, rows: windows };
         let right = Panels { pairs: weights, rows: self.weight_rows(), columns: self.columns };
         let sums = Sums { floats: output, stride: self.columns, add };
-        bf16.multiply(self.tile, &self.terms, &left, right, sums);
+        bf16.multiply(self.tile, self.terms(), &left, right, sums);
     }
 }
 
@@ -164,15 +168,13 @@ pub(in crate::cpu) fn forward(
         }
     });
     let panels: &[Pair] = bytemuck::cast_slice(panels);
-    let mut tasks = Vec::new();
-    for (index, tower) in op.towers.iter().enumerate() {
-        // SAFETY: outputs overlap no other operand.
-        let output = unsafe { memory.slice_mut(tower.output, images * shape.output_len()) };
-        let outputs = output.chunks_mut(correlation.images * shape.output_len()).enumerate();
-        tasks.extend(outputs.map(|(task, output)| (index, task * correlation.images, output)));
-    }
-    let work = |(index, first, output): (usize, usize, &mut [f32])| {
+    let per_tower = images.div_ceil(correlation.images);
+    let work = |task: usize| {
+        let (index, first) = (task / per_tower, task % per_tower * correlation.images);
         let tower = &op.towers[index];
+        let part = first * shape.output_len()..images.min(first + correlation.images) * shape.output_len();
+        // SAFETY: these images of the output are this task's, and it overlaps no other operand.
+        let output = unsafe { memory.part_mut(tower.output, part) };
         with_buffer(correlation.buffer_len(), |buffer| {
             for (source, &span) in tower.inputs.iter().enumerate() {
                 // SAFETY: inputs are only read.
@@ -189,7 +191,7 @@ pub(in crate::cpu) fn forward(
         }
         activation::apply(op.activation, output);
     };
-    tools.threads.install(|| tasks.into_par_iter().with_max_len(1).for_each(work));
+    tools.threads.install(|| (0..op.towers.len() * per_tower).into_par_iter().with_max_len(1).for_each(work));
 }
 
 pub(in crate::cpu) fn input_grad(
@@ -204,11 +206,11 @@ pub(in crate::cpu) fn input_grad(
     let correlation = Correlation::input_grad(tools, shape);
     let len = correlation.panels_len();
     for source in &op.sources {
-        scratch.grow(len * source.weights.len());
-        let panels: &mut [Pair] = cast_slice_mut(scratch);
+        scratch.grow(correlation.turned_len() + len * source.weights.len());
+        let (pairs, panels) = cast_slice_mut::<_, Pair>(scratch).split_at_mut(correlation.turned_len());
         for (&span, panels) in source.weights.iter().zip(panels.chunks_exact_mut(len)) {
             // SAFETY: the operation passed its check; weights are only read.
-            correlation.pack_turned(bf16, unsafe { memory.slice(span, span.len) }, panels);
+            correlation.pack_turned(bf16, unsafe { memory.slice(span, span.len) }, pairs, panels);
         }
         let panels = &*panels;
         // SAFETY: the gradient of the input overlaps no other operand.

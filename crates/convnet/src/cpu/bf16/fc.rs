@@ -1,7 +1,11 @@
 //! Fully connected layers: forward and input gradient, shared out as in [`crate::cpu::fc`].
 
+use std::array;
+use std::iter;
+
 use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::product::{Left, Panels, Sums, Terms, pack, panels_len};
 use super::{Bf16, Pair};
@@ -31,18 +35,18 @@ pub(in crate::cpu) fn forward(
     let per_tower = outputs.div_ceil(wide);
     let row_len = inputs.div_ceil(2);
     let sources = op.towers[0].inputs.len();
-    let rows: Vec<usize> = (0..images).map(|image| image * row_len).collect();
     let pairs_len = images * row_len;
-    scratch.grow(op.towers.len() * sources * pairs_len);
-    let pairs: &mut [Pair] = cast_slice_mut(scratch);
-    let spans: Vec<Span> = op.towers.iter().flat_map(|tower| tower.inputs.iter().copied()).collect();
+    scratch.grow(images + op.towers.len() * sources * pairs_len);
+    let (rows, pairs) = cast_slice_mut::<_, Pair>(scratch).split_at_mut(images);
+    rows.iter_mut().zip(0..).for_each(|(row, image)| *row = image * row_len as u32);
+    let spans: SmallVec<[Span; 8]> = op.towers.iter().flat_map(|tower| tower.inputs.iter().copied()).collect();
     tools.threads.install(|| {
         spans.par_iter().zip(pairs.par_chunks_exact_mut(pairs_len)).for_each(|(&span, pairs)| {
             // SAFETY: the operation passed its check; inputs are only read.
             bf16.pair_neighbours(inputs, unsafe { memory.slice(span, images * inputs) }, pairs);
         });
     });
-    let pairs = &*pairs;
+    let (rows, pairs) = (&*rows, &*pairs);
     let work = |task: usize| {
         let (index, first) = (task / per_tower, task % per_tower * wide);
         let tower = &op.towers[index];
@@ -52,7 +56,7 @@ pub(in crate::cpu) fn forward(
             for (source, &span) in tower.weights.iter().enumerate() {
                 // SAFETY: weights are only read.
                 let weight = unsafe { memory.slice(span, span.len) };
-                let left = Left { pairs: &pairs[(index * sources + source) * pairs_len..][..pairs_len], rows: &rows };
+                let left = Left { pairs: &pairs[(index * sources + source) * pairs_len..][..pairs_len], rows };
                 for block in sum_blocks(1, row_len) {
                     let panels = &mut cast_slice_mut(panels)[..panels_len(tile, block.len, columns)];
                     pack(tile, block.len, columns, panels, |row, column, target| {
@@ -62,7 +66,8 @@ pub(in crate::cpu) fn forward(
                     let terms = Terms { b_row: 0, ..Terms::side_by_side(block) };
                     let right = Panels { pairs: panels, rows: block.len, columns };
                     let add = source > 0 || block.start > 0;
-                    bf16.multiply(tile, &[terms], &left, right, Sums { floats: sums, stride: columns, add });
+                    let sums = Sums { floats: &mut *sums, stride: columns, add };
+                    bf16.multiply(tile, iter::once(terms), &left, right, sums);
                 }
             }
             // SAFETY: the bias is only read; this task owns these columns of the output, which overlaps no operand.
@@ -93,8 +98,8 @@ pub(in crate::cpu) fn input_grad(
     let FcShape { inputs, outputs } = op.shape;
     // Transposed: rows are weights as they lie in memory, columns are images.
     let tile = tools.kernel.shape(images);
-    let terms: Vec<Terms> = sum_blocks(1, outputs.div_ceil(2)).map(Terms::side_by_side).collect();
     let row_len = outputs.div_ceil(2);
+    let starts: [u32; TASK_ROWS] = array::from_fn(|row| (row * row_len) as u32);
     let len = panels_len(tile, row_len, images);
     for source in &op.sources {
         let consumers = source.weights.len();
@@ -113,7 +118,6 @@ pub(in crate::cpu) fn input_grad(
         let work = |task: usize| {
             let first = task * TASK_ROWS;
             let rows = TASK_ROWS.min(inputs - first);
-            let offsets: Vec<usize> = (0..rows).map(|row| row * row_len).collect();
             with_buffer(rows * (row_len + 2 * images), |buffer| {
                 let (weights, rest) = buffer.split_at_mut(rows * row_len);
                 let (total, partial) = rest.split_at_mut(rows * images);
@@ -122,10 +126,11 @@ pub(in crate::cpu) fn input_grad(
                     // SAFETY: weights are only read.
                     let weight = unsafe { memory.slice(span, span.len) };
                     bf16.pair_neighbours(outputs, &weight[first * outputs..][..rows * outputs], weights);
-                    let left = Left { pairs: weights, rows: &offsets };
+                    let left = Left { pairs: weights, rows: &starts[..rows] };
+                    let terms = sum_blocks(1, row_len).map(Terms::side_by_side);
                     let right = Panels { pairs: &panels[consumer * len..][..len], rows: row_len, columns: images };
                     let floats = if consumer == 0 { &mut *total } else { &mut *partial };
-                    bf16.multiply(tile, &terms, &left, right, Sums { floats, stride: images, add: false });
+                    bf16.multiply(tile, terms, &left, right, Sums { floats, stride: images, add: false });
                     if consumer > 0 {
                         total.iter_mut().zip(&*partial).for_each(|(sum, partial)| *sum += partial);
                     }

@@ -1,5 +1,7 @@
 //! The weight gradient of fully connected layers, written or as an update of the weights.
 
+use std::array;
+
 use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
 
@@ -129,11 +131,14 @@ impl<'a> Factors<'a> {
         for (row, target) in left.chunks_exact_mut(rows).enumerate() {
             bf16.pair_rows(&input[2 * row * inputs..], inputs, first, target);
         }
-        let terms: Vec<Terms> = sum_blocks(1, pairs)
-            .map(|block| Terms { a: block.start * rows, a_step: rows, ..Terms::side_by_side(block) })
-            .collect();
-        let left = Left { pairs: left, rows: &(0..rows).collect::<Vec<_>>() };
+        let terms = sum_blocks(1, pairs).map(|block| Terms {
+            a: block.start * rows,
+            a_step: rows,
+            ..Terms::side_by_side(block)
+        });
+        let starts: [u32; TASK_ROWS] = array::from_fn(|row| row as u32);
+        let left = Left { pairs: left, rows: &starts[..rows] };
         let right = Panels { pairs: self.gradients, rows: pairs, columns: outputs };
-        bf16.multiply(self.tile, &terms, &left, right, Sums { floats: d_weight, stride: outputs, add: false });
+        bf16.multiply(self.tile, terms, &left, right, Sums { floats: d_weight, stride: outputs, add: false });
     }
 }

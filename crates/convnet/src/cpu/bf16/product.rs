@@ -31,10 +31,10 @@ impl Terms {
     }
 }
 
-/// The left factor: a row is where it begins in memory.
+/// The left factor: a row is where it begins in memory. Places are as wide as pairs, so that one buffer holds both.
 pub(super) struct Left<'a> {
     pub pairs: &'a [Pair],
-    pub rows: &'a [usize],
+    pub rows: &'a [u32],
 }
 
 /// The right factor: `[panel][row][columns of a tile]`, zero behind the last column.
@@ -67,10 +67,17 @@ impl Bf16 {
 
     /// `sums = (sums +) left * right`, block of terms by block, so that a panel's block stays in the first cache while
     /// all rows pass.
-    pub(super) fn multiply(self, tile: TileShape, terms: &[Terms], left: &Left, right: Panels, sums: Sums) {
+    pub(super) fn multiply(
+        self,
+        tile: TileShape,
+        terms: impl Iterator<Item = Terms>,
+        left: &Left,
+        right: Panels,
+        sums: Sums,
+    ) {
         let Panels { pairs: b, rows: b_rows, columns } = right;
-        for (index, Terms { a, a_step, a_run, b_row, b_run, block }) in terms.iter().enumerate() {
-            let SumBlock { len: run_len, runs, .. } = *block;
+        for (index, Terms { a, a_step, a_run, b_row, b_run, block }) in terms.enumerate() {
+            let SumBlock { len: run_len, runs, .. } = block;
             let a_last = a + (runs - 1) * a_run + (run_len - 1) * a_step;
             let b_len = ((runs - 1) * b_run + run_len) * tile.columns;
             for (panel, first_column) in (0..columns).step_by(tile.columns).enumerate() {
@@ -81,11 +88,11 @@ impl Bf16 {
                     assert!(c.len() >= (rows.len() - 1) * sums.stride + columns);
                     let block = Block {
                         a: array::from_fn::<_, MAX_ROWS, _>(|r| {
-                            let row = rows[r.min(rows.len() - 1)];
+                            let row = rows[r.min(rows.len() - 1)] as usize;
                             left.pairs[row + a..=row + a_last].as_ptr()
                         }),
-                        a_step: *a_step,
-                        a_run: *a_run,
+                        a_step,
+                        a_run,
                         b: b.as_ptr(),
                         b_step: tile.columns,
                         b_run: b_run * tile.columns,
@@ -151,13 +158,13 @@ mod tests {
         pack(tile, len, columns, &mut panels, |row, first, target| {
             target.iter_mut().zip(first..).for_each(|(target, column)| *target = right(row, column));
         });
-        let terms: Vec<Terms> = sum_blocks(1, len).map(Terms::side_by_side).collect();
-        assert!(terms.len() > 1);
-        let starts: Vec<usize> = (0..rows).map(|row| row * len).collect();
+        let terms = || sum_blocks(1, len).map(Terms::side_by_side);
+        assert!(terms().count() > 1);
+        let starts: Vec<u32> = (0..rows).map(|row| (row * len) as u32).collect();
         let mut sums = vec![0.0; rows * columns];
         let factor = Left { pairs: &left, rows: &starts };
         let panels = Panels { pairs: &panels, rows: len, columns };
-        bf16.multiply(tile, &terms, &factor, panels, Sums { floats: &mut sums, stride: columns, add: false });
+        bf16.multiply(tile, terms(), &factor, panels, Sums { floats: &mut sums, stride: columns, add: false });
 
         let first = |pair: Pair| f32::from_bits(pair << 16);
         let second = |pair: Pair| f32::from_bits(pair & 0xffff_0000);
