@@ -37,8 +37,8 @@ pub(crate) struct Bench {
     /// Run the paper's network here and in another program in turns, on the processor
     #[arg(long, conflicts_with_all = ["filter", "gpu", "counted", "timeline"], value_parser = ["torch"])]
     against: Option<String>,
-    /// Activations of the counts or the comparison: f32 or bf16
-    #[arg(long, conflicts_with_all = ["filter", "gpu", "timeline"], default_value = "f32", value_parser = ["f32", "bf16"])]
+    /// Activations of the counts, the trace or the comparison: f32 or bf16
+    #[arg(long, conflicts_with_all = ["filter", "gpu"], default_value = "f32", value_parser = ["f32", "bf16"])]
     precision: String,
     /// PyTorch's script of the report: it trains the same network and prints its images/s
     #[arg(long, requires = "gpu", value_name = "FILE")]
@@ -77,7 +77,8 @@ impl Bench {
         let file = std::path::absolute(file).with_context(|| file.display().to_string())?;
         let file = file.to_str().with_context(|| format!("{} is no text", file.display()))?;
         let (batch, cards) = (self.batch().to_string(), self.cards.to_string());
-        let run = ["run", "--package", "benches", "--bin", "timeline", "--", &self.net, &batch, &cards, file];
+        let run = ["run", "--package", "benches", "--bin", "timeline", "--"];
+        let run = [&run[..], &[&self.net, &batch, &cards, &self.precision, file]].concat();
         let status = crate::cargo(&run).env("ALEXNET_SIM_CHECKS", "off").status().context("cannot start cargo")?;
         ensure!(status.success(), "timeline: {status}");
         Ok(())

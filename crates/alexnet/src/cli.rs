@@ -15,7 +15,9 @@ use crate::device::Choice;
 use crate::pictures;
 
 pub use experiment::ExperimentArgs;
-pub use show::{ReportArgs, Show, ShowArgs, ShowAugmentationArgs, ShowCheckpointArgs, ShowImagesArgs};
+pub use show::{
+    ReportArgs, Show, ShowArgs, ShowAugmentationArgs, ShowCheckpointArgs, ShowImagesArgs, ShowSpecialisationArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -40,6 +40,25 @@ fn everything_is_shown_in_both_formats() {
     assert!((figure(&eval) - figure(&confusion)).abs() < 0.06, "{eval}{confusion}");
 }
 
+/// What the end of a training says, and the same as JSON.
+#[test]
+fn colours_of_towers_are_said_and_written() {
+    let place = Place::new();
+    place.make_data(&["a", "b"], 8, 2);
+    let trained = place.ok(&["train", "--net", "tiny16.toml", "--data", "data", "--epochs", "1"]);
+    let line = trained.lines().find(|line| line.starts_with("colour in the first kernels")).unwrap();
+    let shown =
+        place.ok(&["show", "specialisation", "--model", "runs/tiny-1/last.safetensors", "--json", "colours.json"]);
+    assert_eq!(shown, format!("{line}\nshares: colours.json\n"));
+    let written: serde_json::Value = serde_json::from_slice(&fs::read(place.path("colours.json")).unwrap()).unwrap();
+    assert_eq!((&written["layer"], written["net"].as_str().is_some()), (&"conv1".into(), true));
+    let shares: Vec<f64> = written["colour"].as_array().unwrap().iter().map(|it| it.as_f64().unwrap()).collect();
+    assert_eq!(shares.len(), 2);
+    for (tower, share) in shares.iter().enumerate() {
+        assert!(line.contains(&format!("tower {tower} {:.1} %", share * 100.0)), "{line}: {shares:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_shown_is_said() {
     let place = Place::new();
@@ -50,6 +69,8 @@ fn what_cannot_be_shown_is_said() {
     assert!(place.fails(1, &["show", "confusion", "--model", "x.safetensors"]).contains("x.safetensors"));
     place.ok(&["train", "--net", "tiny.toml", "--max-steps", "1", "--out", "run"]);
     assert!(place.fails(1, &["show", "curves", "--model", "run"]).contains("no epoch that is done"));
+    let nowhere = ["show", "specialisation", "--model", "run", "--json", "nowhere/a.json"];
+    assert!(place.fails(1, &nowhere).contains("nowhere/a.json"));
     place.make_data(&["a", "b"], 2, 1);
     let error = place.fails(1, &["show", "predictions", "--model", "run", "--data", "data"]);
     assert!(error.contains("data data has 2 classes"), "{error}");

@@ -41,6 +41,11 @@ pub enum Show {
         after_help = "Examples:\n  alexnet show predictions\n  alexnet show predictions --crops 10 --out answer.svg"
     )]
     Predictions(ShowImagesArgs),
+    /// How much colour is in the first kernels of each tower, in words: the paper's section 6.1
+    #[command(
+        after_help = "Examples:\n  alexnet show specialisation\n  alexnet show specialisation --model runs/mini-1 --json colours.json"
+    )]
+    Specialisation(ShowSpecialisationArgs),
     /// Which classes are taken for which, over all validation images
     #[command(
         after_help = "Examples:\n  alexnet show confusion\n  alexnet show confusion --model runs/mini-1 --out confusion.svg"
@@ -62,6 +67,17 @@ pub struct ShowCheckpointArgs {
     /// The picture [default: WHAT.png]
     #[arg(long, value_name = "PNG|SVG", value_parser = picture)]
     pub out: Option<PathBuf>,
+}
+
+/// What is said of a checkpoint's towers.
+#[derive(Debug, Args)]
+pub struct ShowSpecialisationArgs {
+    /// A run's folder or a checkpoint [default: the newest run in runs/]
+    #[arg(long, value_name = "PATH|RUN")]
+    pub model: Option<PathBuf>,
+    /// Write the shares as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// What is shown of a network at work on validation images.

@@ -226,9 +226,7 @@ fn conclude(start: &Start, trained: &Trained) {
         ));
     }
     if let Some(colours) = colours {
-        let shares = colours.iter().enumerate().map(|(tower, share)| format!("tower {tower} {} %", percent(*share)));
-        let shares = shares.collect::<Vec<_>>().join(", ");
-        say(format_args!("colour in the first kernels (grey 0 %, random 66.67 %): {shares}"));
+        say_colours(colours);
     }
     say(format_args!("run folder: {} (pictures, log.jsonl, TensorBoard events, checkpoints)", folder.path().display()));
     say("next:");
@@ -240,4 +238,11 @@ fn conclude(start: &Start, trained: &Trained) {
     if let Some(image) = inside::example(data, folder.path()) {
         say(format_args!("  {program} predict --model {run} {}", quoted(&image)));
     }
+}
+
+/// Says the share of colour of each tower's first kernels.
+pub(super) fn say_colours(shares: &[f64]) {
+    let shares = shares.iter().enumerate().map(|(tower, share)| format!("tower {tower} {} %", percent(*share)));
+    let shares = shares.collect::<Vec<_>>().join(", ");
+    say(format_args!("colour in the first kernels (grey 0 %, random 66.67 %): {shares}"));
 }

@@ -2,6 +2,7 @@
 
 mod confusion;
 mod hidden;
+mod specialisation;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::pictures::{EpochPoint, Filter, Prediction};
 
 pub use confusion::{Confusion, Mistake};
 pub use hidden::{Search, extract, last_hidden};
+pub use specialisation::colours;
 
 /// Images in a picture of predictions, as in the paper's figure 4.
 const SHOWN: usize = 8;

@@ -7,7 +7,6 @@ mod failure;
 mod meter;
 mod report;
 mod schedule;
-mod specialisation;
 mod stall;
 
 use std::sync::Arc;
@@ -134,7 +133,8 @@ impl<'a, D: Device> Run<'a, D> {
     /// # Errors
     /// Those of the device.
     pub fn colours(&self) -> Result<Option<Vec<f64>>> {
-        specialisation::colours(self.parts.net, &self.parts.network)
+        let network = &self.parts.network;
+        inside::colours(self.parts.net, network.parameters(), |parameter| Ok(network.read(parameter.value)?))
     }
 
     /// Trains until there is a reason to stop; everything is saved then.

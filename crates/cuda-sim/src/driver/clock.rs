@@ -175,7 +175,7 @@ impl Driver {
                 if holder(*to) == holder(*from) {
                     (Some(Engine::Kernels), takes(2 * bytes, card.dram_bandwidth), name)
                 } else {
-                    (Some(Engine::Peers), takes(*bytes, card.peer_bandwidth), name)
+                    (Some(Engine::Peers), takes(*bytes, self.options.link), name)
                 }
             }
             Work::Fill { bytes, .. } => {

@@ -19,6 +19,8 @@ pub struct Options {
     pub checks: bool,
     /// The card for which the clock predicts times. It may be another one than the devices are.
     pub clock: &'static model::Card,
+    /// Bytes per second of its links to other cards, each way.
+    pub link: f64,
     /// What is planted.
     pub faults: Faults,
 }
@@ -56,6 +58,7 @@ impl Options {
             seed: 0,
             checks: true,
             clock: &H100,
+            link: H100.peer_bandwidth,
             faults: Faults::default(),
         }
     }
@@ -65,6 +68,7 @@ impl Options {
     /// - `ALEXNET_SIM_SCHEDULE`: `late`, `random` or `eager`;
     /// - `ALEXNET_SIM_CHECKS`: `on` or `off`;
     /// - `ALEXNET_SIM_CLOCK`: `a100`, `h100` or `rtx4090`;
+    /// - `ALEXNET_SIM_LINK`: GB/s of a link, instead of that card's NVLink;
     /// - `ALEXNET_SIM_CORRUPT_LINK`: numbers of sender and receiver, as in `0-1`;
     /// - `ALEXNET_SIM_LOST`, `ALEXNET_SIM_SILENT`: a device and how much work it does before that, as in `1:40`.
     ///
@@ -103,11 +107,16 @@ impl Options {
             silent: failure("ALEXNET_SIM_SILENT")?,
             ..Faults::default()
         };
+        let clock = variable("ALEXNET_SIM_CLOCK", "a100, h100 or rtx4090", row)?.unwrap_or(new.clock);
+        let rate = |value: &str| value.parse().ok().filter(|&rate: &f64| rate > 0.0 && rate.is_finite());
+        let link =
+            variable("ALEXNET_SIM_LINK", "GB/s, as in 50", rate)?.map_or(clock.peer_bandwidth, |rate| rate * 1e9);
         Ok(Options {
             seed: variable("ALEXNET_SIM_SEED", "a number", |value| value.parse().ok())?.unwrap_or(new.seed),
             schedule: variable("ALEXNET_SIM_SCHEDULE", "late, random or eager", schedule)?.unwrap_or(new.schedule),
             checks: variable("ALEXNET_SIM_CHECKS", "on or off", checks)?.unwrap_or(new.checks),
-            clock: variable("ALEXNET_SIM_CLOCK", "a100, h100 or rtx4090", row)?.unwrap_or(new.clock),
+            clock,
+            link,
             faults,
             ..new
         })

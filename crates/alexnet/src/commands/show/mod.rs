@@ -1,10 +1,11 @@
-//! `alexnet show`: what a network has learnt, as pictures. A file for each.
+//! `alexnet show`: what a network has learnt, as pictures, and in words what is a number. A file for each.
 
 mod augmentation;
 mod confusion;
 mod curves;
 mod filters;
 mod predictions;
+mod specialisation;
 
 use std::path::Path;
 
@@ -22,22 +23,21 @@ use crate::output::check_place;
 /// # Errors
 /// When there is no model or no data, they do not fit, or the picture cannot be written.
 pub fn run(args: &ShowArgs) -> Result<()> {
-    let (out, default) = match &args.what {
-        Show::Filters(args) => (&args.out, "filters.png"),
-        Show::Curves(args) => (&args.out, "curves.png"),
-        Show::Predictions(args) => (&args.out, "predictions.png"),
-        Show::Confusion(args) => (&args.out, "confusion.png"),
-        Show::Augmentation(args) => (&args.out, "augmentation.png"),
-    };
-    let picture = out.as_deref().unwrap_or(Path::new(default));
-    check_place(picture)?;
     match &args.what {
-        Show::Filters(args) => filters::draw(args, picture),
-        Show::Curves(args) => curves::draw(args, picture),
-        Show::Predictions(args) => predictions::draw(args, picture),
-        Show::Confusion(args) => confusion::draw(args, picture),
-        Show::Augmentation(args) => augmentation::draw(args, picture),
-    }?;
+        Show::Filters(args) => draw(args.out.as_deref(), "filters.png", |out| filters::draw(args, out)),
+        Show::Curves(args) => draw(args.out.as_deref(), "curves.png", |out| curves::draw(args, out)),
+        Show::Predictions(args) => draw(args.out.as_deref(), "predictions.png", |out| predictions::draw(args, out)),
+        Show::Specialisation(args) => specialisation::run(args),
+        Show::Confusion(args) => draw(args.out.as_deref(), "confusion.png", |out| confusion::draw(args, out)),
+        Show::Augmentation(args) => draw(args.out.as_deref(), "augmentation.png", |out| augmentation::draw(args, out)),
+    }
+}
+
+/// Draws a picture to a place that is looked at before, and says where it is.
+fn draw(out: Option<&Path>, default: &str, draw: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let picture = out.unwrap_or(Path::new(default));
+    check_place(picture)?;
+    draw(picture)?;
     say(format_args!("picture: {}", picture.display()));
     Ok(())
 }

@@ -3,23 +3,24 @@
 
 use anyhow::Result;
 use convnet::net::{Kind, Net};
-use convnet::ops::Device;
-use convnet::run::Network;
+use convnet::plan::Parameter;
 
 /// The share of colour in the first layer's kernels, for each tower; none where there are not several towers that look
-/// at pixels.
+/// at pixels. `read` gives the numbers of a parameter.
 ///
 /// # Errors
-/// Those of the device.
-pub(super) fn colours<D: Device>(net: &Net, network: &Network<D>) -> Result<Option<Vec<f64>>> {
+/// Those of `read`.
+pub fn colours(
+    net: &Net,
+    parameters: &[Parameter],
+    read: impl Fn(&Parameter) -> Result<Vec<f32>>,
+) -> Result<Option<Vec<f64>>> {
     let first = &net.layers[0];
     if !matches!(first.kind, Kind::Conv { .. }) || first.output.towers < 2 {
         return Ok(None);
     }
-    let weights = network.parameters().iter().filter(|parameter| parameter.layer == first.name && !parameter.bias);
-    let share = |parameter: &convnet::plan::Parameter| {
-        Ok(share_of_colour(&network.read(parameter.value)?, parameter.dims[2], parameter.dims[3]))
-    };
+    let weights = parameters.iter().filter(|parameter| parameter.layer == first.name && !parameter.bias);
+    let share = |parameter: &Parameter| Ok(share_of_colour(&read(parameter)?, parameter.dims[2], parameter.dims[3]));
     weights.map(share).collect::<Result<Vec<_>>>().map(Some)
 }
 
