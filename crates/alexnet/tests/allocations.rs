@@ -26,12 +26,12 @@ fn steps_of_training_and_inference_allocate_nothing() {
 
 /// Watches `mini`, which has a normalisation that is one operation with its pooling, and one that is not.
 fn watch(batch: usize, precision: &str, device: Cpu) {
-    let net = nets::load("mini", None).unwrap();
-    let (mut network, mut step) = trained(&net, batch, device).unwrap();
+    let net = nets::load("mini", None).expect("a built-in net");
+    let (mut network, mut step) = trained(&net, batch, device).expect("a network");
     let mut steps = |count: usize| {
         for _ in 0..count {
-            network.train(&mut step).unwrap();
-            network.infer(&mut step).unwrap();
+            network.train(&mut step).expect("a step");
+            network.infer(&mut step).expect("a pass");
         }
     };
     steps(3);
