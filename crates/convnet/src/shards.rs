@@ -3,7 +3,7 @@
 //! One thread gives work to all devices. A device gets what it has to do up to the next exchange as one list; then the
 //! copies are started, and a device waits for them only before an operation that touches what is under way, and for no
 //! later ones. What stands between (the gradients of weights, behind an exchange of gradients) is computed while copies
-//! run, and so are other slices of the batch, where exchanges are cut ([`crate::slices`]).
+//! run, and so are other slices of the batch, where exchanges are cut (`slices.rs`).
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
