@@ -53,7 +53,7 @@ fn every_error_says_what_is_wrong() {
     assert!(error(b"\x80\x02}q\x00.").contains("torch.save"));
     assert!(error(b"\x02\0\0\0\0\0\0\0{}").contains("no state dict of torchvision's alexnet"));
     assert!(error(b"hello, this is a text").contains("no .caffemodel"));
-    assert!(error(b"").contains("no pooling and no normalisation"));
+    assert!(error(b"").contains("it is empty"));
     assert!(error(&caffe::tests::sample()).contains("conv1.weight is [2, 3, 1, 2] with 12 numbers, expected [96, 3"));
 }
 
