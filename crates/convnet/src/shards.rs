@@ -101,18 +101,21 @@ impl<D: Shard> Shards<D> {
         Shards { slices, ..self }
     }
 
-    fn device(&mut self, shard: usize) -> Result<&mut D, Error> {
+    /// A shard, if there is a device for it.
+    fn known(&self, shard: usize) -> Result<usize, Error> {
         let devices = self.devices.len();
-        self.devices.get_mut(shard).ok_or(Error::NoShard { shard, devices })
+        if shard < devices { Ok(shard) } else { Err(Error::NoShard { shard, devices }) }
+    }
+
+    fn device(&mut self, shard: usize) -> Result<&mut D, Error> {
+        let shard = self.known(shard)?;
+        Ok(&mut self.devices[shard])
     }
 
     /// The device of an operation, which has waited for the copies that the operation meets.
     fn ready(&mut self, op: &impl Operation) -> Result<&mut D, Error> {
         let operands = op.operands();
-        let (shard, devices) = (shard_of(&operands), self.devices.len());
-        if shard >= devices {
-            return Err(Error::NoShard { shard, devices });
-        }
+        let shard = self.known(shard_of(&operands))?;
         self.settle(shard, &self.met(shard, &operands))?;
         self.note(shard, &operands);
         self.device(shard)
@@ -159,10 +162,7 @@ impl<D: Shard> Shards<D> {
         op.check_shapes(images)?;
         let devices = self.devices.len();
         for &Transfer { from, to } in &op.transfers {
-            let shard = from.shard.max(to.shard);
-            if shard >= devices {
-                return Err(Error::NoShard { shard, devices });
-            }
+            let shard = self.known(from.shard.max(to.shard))?;
             // Earlier copies may still read where this one writes: memory is used again.
             for (access, span) in [(Access::Read, from), (Access::Write, to)] {
                 self.settle(span.shard, &self.met(span.shard, &[(access, span)]))?;
@@ -212,8 +212,7 @@ macro_rules! device {
             }
 
             fn read(&self, span: Span, data: &mut [f32]) -> Result<(), Error> {
-                let (shard, devices) = (span.shard, self.devices.len());
-                self.devices.get(shard).ok_or(Error::NoShard { shard, devices })?.read(span, data)
+                self.devices[self.known(span.shard)?].read(span, data)
             }
 
             fn begin(&mut self, step: &mut Step) -> Result<(), Error> {
@@ -284,8 +283,8 @@ impl<D: Shard> Shards<D> {
                 continue;
             }
             let operands = planned.op.operands();
-            let (shard, devices) = (shard_of(&operands), self.devices.len());
-            let operations = waiting.get_mut(shard).ok_or(Error::NoShard { shard, devices })?;
+            let shard = self.known(shard_of(&operands))?;
+            let operations = &mut waiting[shard];
             let met = self.met(shard, &operands);
             if !met.is_empty() {
                 self.run_part(shard, List { part, ..list }, operations)?;

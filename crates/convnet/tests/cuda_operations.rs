@@ -35,22 +35,9 @@ mod bf16 {
         let window = (1_usize..=11, 0_usize..5, any::<bool>(), 0_usize..2);
         let strided = (1_usize..30, 1_usize..30, maps, window, setups());
         strided.prop_map(|(in_height, in_width, ((stride, channels), eights), (size, pad, ceil, overhang), setup)| {
-            let out_height = window_count(in_height, pad, size, stride, ceil) + overhang;
-            let out_width = window_count(in_width, pad, size, stride, ceil) + overhang;
-            let (filters, in_blocks) = (8 * eights, true);
-            let shape = ConvShape {
-                in_height,
-                in_width,
-                channels,
-                out_height,
-                out_width,
-                filters,
-                size,
-                stride,
-                pad,
-                in_blocks,
-            };
-            (shape, Setup { all: false, ..setup })
+            let (extents, maps, window) = ([in_height, in_width], [channels, 8 * eights], [size, stride, pad]);
+            let shape = conv_shape(extents, maps, window, ceil, overhang);
+            (ConvShape { in_blocks: true, ..shape }, Setup { all: false, ..setup })
         })
     }
 

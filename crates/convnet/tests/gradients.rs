@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::layers::{Setup, unary, weighted};
+use common::layers::{Setup, conv_shape, unary, weighted};
 use common::memory::{Fill, Memory, read};
 use common::step;
 use convnet::naive::Naive;
@@ -114,20 +114,7 @@ fn conv() {
         ((2, 3, 1, 2, 5, 2, 3, true), own),
         ((9, 6, 1, 1, 4, 4, 1, true), split),
     ] {
-        let (out_height, out_width) =
-            (window_count(in_height, pad, size, stride, ceil), window_count(in_width, pad, size, stride, ceil));
-        let shape = ConvShape {
-            in_height,
-            in_width,
-            channels,
-            out_height,
-            out_width,
-            filters,
-            size,
-            stride,
-            pad,
-            in_blocks: false,
-        };
+        let shape = conv_shape([in_height, in_width], [channels, filters], [size, stride, pad], ceil, 0);
         check_weighted(shape, setup, |layer| {
             [Op::ConvForward(layer.forward), Op::ConvInputGrad(layer.input_grad), Op::ConvWeightGrad(layer.weight_grad)]
         });

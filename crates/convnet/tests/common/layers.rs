@@ -1,9 +1,9 @@
 //! Layers laid out in memory, with the operations of their forward pass and gradients.
 
 use convnet::ops::{
-    Activation, FcShape, FcWeightUpdate, FcWeightUpdateTower, Forward, ForwardTower, InputGrad, InputGradSource, Op,
-    Region, Saved, Span, UnaryBackward, UnaryForward, UnaryGradTower, UnaryShape, UnaryTower, Update, UpdatedWeights,
-    WeightGrad, WeightGradTower, WeightedShape,
+    Activation, ConvShape, FcShape, FcWeightUpdate, FcWeightUpdateTower, Forward, ForwardTower, InputGrad,
+    InputGradSource, Op, Region, Saved, Span, UnaryBackward, UnaryForward, UnaryGradTower, UnaryShape, UnaryTower,
+    Update, UpdatedWeights, WeightGrad, WeightGradTower, WeightedShape, window_count,
 };
 
 use super::memory::{Fill, Memory};
@@ -32,6 +32,20 @@ impl Default for Setup {
         let (activation, fill) = (None, Fill::Signed);
         Setup { images: 2, towers: 1, all: false, activation, in_place: false, fill, seed: 1 }
     }
+}
+
+/// A convolution over pixels with as many windows as fit, counted down or up, and `overhang` more in each row and column.
+pub fn conv_shape(
+    [in_height, in_width]: [usize; 2],
+    [channels, filters]: [usize; 2],
+    [size, stride, pad]: [usize; 3],
+    ceil: bool,
+    overhang: usize,
+) -> ConvShape {
+    let [out_height, out_width] =
+        [in_height, in_width].map(|extent| window_count(extent, pad, size, stride, ceil) + overhang);
+    let in_blocks = false;
+    ConvShape { in_height, in_width, channels, out_height, out_width, filters, size, stride, pad, in_blocks }
 }
 
 /// A layer with weights.

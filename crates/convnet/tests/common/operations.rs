@@ -7,7 +7,7 @@
 use convnet::ops::Span;
 
 use crate::common::check::check;
-pub use crate::common::layers::{Setup, Unary, Weighted, unary, updates, weighted};
+pub use crate::common::layers::{Setup, Unary, Weighted, conv_shape, unary, updates, weighted};
 pub use crate::common::memory::{Fill, Memory};
 pub use crate::common::{Tested, step};
 pub use convnet::ops::{
@@ -167,21 +167,8 @@ pub fn convs() -> impl Strategy<Value = (ConvShape, Setup)> {
     let window = window.prop_flat_map(|size| (Just(size), 1..=size + 1, 0..=size + 1));
     (extents, maps, window, setups())
         .prop_map(|((in_height, in_width, ceil, overhang), (channels, filters), (size, stride, pad), setup)| {
-            let out_height = window_count(in_height, pad, size, stride, ceil) + overhang;
-            let out_width = window_count(in_width, pad, size, stride, ceil) + overhang;
-            let shape = ConvShape {
-                in_height,
-                in_width,
-                channels,
-                out_height,
-                out_width,
-                filters,
-                size,
-                stride,
-                pad,
-                in_blocks: false,
-            };
-            (shape, setup)
+            let (extents, maps, window) = ([in_height, in_width], [channels, filters], [size, stride, pad]);
+            (conv_shape(extents, maps, window, ceil, overhang), setup)
         })
         .prop_filter("too much work", |(shape, setup)| {
             let pairs = if setup.all { setup.towers * setup.towers } else { setup.towers };
