@@ -75,10 +75,7 @@ fn committed_references_on_the_gpu() {
 
 #[test]
 fn committed_references_in_bf16_on_the_gpu() {
-    if !cuda::has_kernels() {
-        return say("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
-    }
-    for_each(&committed(), |reference| bf16::compare(reference, Rounding::Memory, || gpu(Precision::Bf16)));
+    in_bf16_on_the_gpu(&committed());
 }
 
 #[test]
@@ -93,6 +90,11 @@ fn committed_references_in_bf16_on_the_cpu() {
 #[test]
 fn further_references_on_the_gpu() {
     on_the_gpu(&further());
+}
+
+#[test]
+fn further_references_in_bf16_on_the_gpu() {
+    in_bf16_on_the_gpu(&further());
 }
 
 fn on_the_naive_device(files: &[PathBuf]) {
@@ -120,11 +122,10 @@ fn on_the_gpu(files: &[PathBuf]) {
         return say("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
     }
     for_each(files, |reference| {
-        if !is_small(reference) && std::env::var_os("ALEXNET_LONG_TESTS").is_none() {
-            say(&format!("{}.npz: ALEXNET_LONG_TESTS asks for its first step on a simulated GPU", reference.name));
-            return Vec::new();
-        }
         if !is_small(reference) {
+            if !patient(reference) {
+                return Vec::new();
+            }
             let mut report = Report::new(&reference.name, &reference.meta, Numbers::F32);
             compare_inputs(reference, &mut report);
             training::compare_first(reference, &mut report, &training::RUNS[0], gpu(Precision::F32));
@@ -135,6 +136,27 @@ fn on_the_gpu(files: &[PathBuf]) {
         failures.extend(compare_fused(reference, |_| gpu(Precision::F32)));
         failures
     });
+}
+
+/// As [`on_the_gpu`]; of full-size files it is the first forward pass.
+fn in_bf16_on_the_gpu(files: &[PathBuf]) {
+    if !cuda::has_kernels() {
+        return say("SKIPPED: there are no GPU kernels; run `cargo xtask build-ptx`");
+    }
+    for_each(files, |reference| match is_small(reference) {
+        true => bf16::compare(reference, Rounding::Memory, || gpu(Precision::Bf16)),
+        false if patient(reference) => bf16::compare_forward(reference, gpu(Precision::Bf16)),
+        false => Vec::new(),
+    });
+}
+
+/// Whether the environment asks for full-size files on a simulated GPU.
+fn patient(reference: &Reference) -> bool {
+    let asked = std::env::var_os("ALEXNET_LONG_TESTS").is_some();
+    if !asked {
+        say(&format!("{}.npz: ALEXNET_LONG_TESTS asks for its first step on a simulated GPU", reference.name));
+    }
+    asked
 }
 
 /// Whether the naive device can train the network in seconds.

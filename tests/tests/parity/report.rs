@@ -62,8 +62,8 @@ impl<'a> Report<'a> {
         match (self.numbers, kind) {
             // Whole arrays are equal; a norm is a sum of up to 38 million terms, one after the other.
             (_, Kind::Input) => 1e-11,
-            (Numbers::Bf16, _) => 2e-2,
             (_, Kind::Switched) => 0.1,
+            (Numbers::Bf16, _) => 2e-2,
             (Numbers::F64, Kind::Trained) if self.exact => 1e-11,
             (Numbers::F64, _) if self.exact => 1e-12,
             (Numbers::F64, Kind::Trained | Kind::Loss) => 1e-5,
@@ -100,7 +100,10 @@ impl<'a> Report<'a> {
 
     /// The losses of a trajectory, each by itself. `torch` is how far PyTorch's f32 was off in each step. In f32 a step
     /// may be eight times as far off as that was up to two steps later: chaos grows by a factor a step, and may start
-    /// earlier. After the step in which rounding switched a unit it may be off by 1e-3.
+    /// earlier. After the step in which rounding switched a unit it may be off by 1e-3. In bf16 chaos
+    /// is large from the first steps on: PyTorch's own (autocast) leaves the mini references by up to 0.21 in twenty
+    /// steps, and float64 by up to 0.38 when its first weights are rounded to bf16. A step may then be off by half of
+    /// what the run's loss falls.
     pub(crate) fn compare_losses(
         &mut self,
         name: &str,
@@ -109,17 +112,18 @@ impl<'a> Report<'a> {
         torch: &[f64],
         switched: Option<usize>,
     ) {
-        let expected = expected.unwrap_or_default();
-        if got.len() != expected.len() || got.len() != torch.len() {
-            let (f64s, f32s) = (expected.len(), torch.len());
+        let whole = expected.unwrap_or_default();
+        if got.len() != whole.len() || got.len() != torch.len() {
+            let (f64s, f32s) = (whole.len(), torch.len());
             self.failures.push(format!("{name}: {} losses; the file has {f64s} in f64, {f32s} in f32", got.len()));
             return;
         }
-        for (step, (got, expected)) in got.iter().zip(expected).enumerate() {
+        for (step, (got, expected)) in got.iter().zip(whole).enumerate() {
             let limit = self.limit(Kind::Loss, name);
             let limit = match self.numbers {
                 Numbers::F32 if switched.is_some_and(|switched| step > switched) => 1e-3,
                 Numbers::F32 => torch.iter().take(step + 3).fold(limit, |limit, off| limit.max(8.0 * off)),
+                Numbers::Bf16 if step > 0 => 0.5 * (whole[0] - whole[whole.len() - 1]) / expected,
                 Numbers::F64 | Numbers::Bf16 => limit,
             };
             let place = format!("{got} for {expected}");

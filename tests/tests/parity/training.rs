@@ -131,6 +131,22 @@ pub(crate) fn compare_first<D: Wide>(reference: &Reference, report: &mut Report,
     }
 }
 
+/// The losses of all steps of a run.
+pub(crate) fn compare_losses<D: Wide>(reference: &Reference, report: &mut Report, run: &Run, device: D) {
+    let meta = &reference.meta;
+    let mut model = Model::new(reference, run.dropout, meta.weight_decay, Mode::Inspect, device);
+    let mut losses = Vec::new();
+    for step in 0..=meta.steps {
+        // As in `compare`.
+        model.forward(step.min(meta.steps - 1));
+        losses.push(model.loss());
+        model.backward(step.min(meta.steps - 1));
+        model.update();
+    }
+    let name = format!("traj/{}", run.name);
+    report.compare_losses(&name, &losses, reference.array(&name), &torch_off(reference, run.name), None);
+}
+
 /// How far PyTorch's f32 is from its f64 in each step of a trajectory.
 fn torch_off(reference: &Reference, name: &str) -> Vec<f64> {
     let losses = |prefix: &str| reference.array(&format!("{prefix}traj/{name}")).unwrap_or_default();
