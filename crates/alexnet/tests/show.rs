@@ -55,7 +55,7 @@ fn colours_of_towers_are_said_and_written() {
     let shares: Vec<f64> = written["colour"].as_array().unwrap().iter().map(|it| it.as_f64().unwrap()).collect();
     assert_eq!(shares.len(), 2);
     for (tower, share) in shares.iter().enumerate() {
-        assert!(line.contains(&format!("tower {tower} {:.1} %", share * 100.0)), "{line}: {shares:?}");
+        assert!(line.contains(&format!("tower {} {:.1} %", tower + 1, share * 100.0)), "{line}: {shares:?}");
     }
 }
 

@@ -28,6 +28,7 @@ pub mod ops;
 pub mod philox;
 pub mod plan;
 pub mod run;
+mod schedule;
 pub mod shards;
 mod slices;
 

@@ -12,6 +12,22 @@ use crate::ops::{Exchange, Op, Planned, Region, Span};
 /// Floats at a multiple of which every span of a slice begins, as whole spans do: kernels copy so many at once.
 const ALIGN: usize = 16;
 
+/// A list with its sections cut into up to `slices` slices of `images` images.
+pub(crate) fn cut(list: &[&Planned], images: usize, slices: usize) -> Vec<Planned> {
+    let whole = |range: Range<usize>| list[range].iter().map(|&planned| planned.clone());
+    let sections = if slices > 1 { Section::all(list.iter().copied()) } else { Vec::new() };
+    let mut all = Vec::new();
+    let mut done = 0;
+    for section in sections {
+        let range = section.range();
+        all.extend(whole(done..range.start));
+        all.extend(section.cut(&list[range.clone()], images, slices));
+        done = range.end;
+    }
+    all.extend(whole(done..list.len()));
+    all
+}
+
 /// Operations of a list that are cut together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Section {
@@ -66,7 +82,7 @@ impl Section {
 
     /// Its operations on up to `slices` slices of `images` images: first what computes and copies each slice, then what
     /// reads each. `list` is the section's part of the list.
-    pub(crate) fn cut(&self, list: &[&Planned], images: usize, slices: usize) -> Vec<Planned> {
+    fn cut(&self, list: &[&Planned], images: usize, slices: usize) -> Vec<Planned> {
         let exchange = self.produce.len();
         let Op::Exchange(op) = &list[exchange].op else { return list.iter().map(|&planned| planned.clone()).collect() };
         let bounds = bounds(list, capacity(op), images, slices);

@@ -5,7 +5,7 @@ mod common;
 
 use std::io::Write as _;
 
-use common::placed::{four_towers, in_blocks, joined, mini, train, train_in_sight};
+use common::placed::{Trained, four_towers, in_blocks, joined, mini, network, shares, steps, train, train_in_sight};
 use convnet::cuda::{self, Cuda, Precision};
 use convnet::device::Context;
 use convnet::net::Net;
@@ -41,6 +41,19 @@ fn same_bits(net: &Net, placements: &[u32], precision: Precision) {
     }
 }
 
+/// Steps of training with passes of inference between them, which leave the cards in other states: a list that a card has
+/// recorded has the same operations whatever ran before.
+fn train_and_infer(net: &Net, device: Shards<Cuda>) -> Trained {
+    let mut network = network(net, device);
+    let mut losses = Vec::new();
+    for mut step in steps(net, &network, &[3; 4]) {
+        losses.push(network.train(&mut step.clone()).unwrap().loss);
+        losses.push(network.train(&mut step.clone()).unwrap().loss);
+        losses.push(network.infer(&mut step).unwrap().loss);
+    }
+    Trained { losses, ..shares(&mut network) }
+}
+
 /// One test, since nobody may wait for a card while another thread records a graph on it.
 #[test]
 fn towers_on_several_devices() {
@@ -48,6 +61,8 @@ fn towers_on_several_devices() {
     same_bits(&four_towers(), &[2, 4], Precision::Bf16);
     same_bits(&joined(), &[2], Precision::F32);
     same_bits(&in_blocks(), &[2], Precision::Bf16);
+    let passes = [1, 2].map(|count| cards(count, Precision::F32).map(|cards| train_and_infer(&mini(), cards)));
+    assert!(passes[0] == passes[1], "training and inference in turns");
     // A plan that keeps every tensor has the input as pixels, which the first layer turns into blocks.
     let both = (cards(1, Precision::Bf16), cards(1, Precision::Bf16));
     if let (Some(blocks), Some(pixels)) = both {

@@ -5,7 +5,6 @@ pub mod peak;
 use std::time::Instant;
 
 use convnet::Error;
-use convnet::cpu::Cpu;
 use convnet::net::Net;
 use convnet::ops::{Device, Draw, Step};
 use convnet::run::Network;
@@ -24,12 +23,12 @@ pub fn step(net: &Net, batch: usize, parameters: usize) -> Step {
     }
 }
 
-/// A network on the processor with initial weights that has made one training step, so that every buffer holds what it
-/// holds in training;.
+/// A network with initial weights that has made one training step, so that every buffer holds what it holds in training,
+/// and a step, which has begun.
 ///
 /// # Errors
 /// Those of the device.
-pub fn trained(net: &Net, batch: usize, device: Cpu) -> Result<(Network<Cpu>, Step), Error> {
+pub fn trained<D: Device>(net: &Net, batch: usize, device: D) -> Result<(Network<D>, Step), Error> {
     let mut network = Network::for_training(net, batch, device)?;
     network.initialise(1)?;
     let step = step(net, batch, network.parameters().len());

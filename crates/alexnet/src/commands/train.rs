@@ -240,9 +240,9 @@ fn conclude(start: &Start, trained: &Trained) {
     }
 }
 
-/// Says the share of colour of each tower's first kernels.
+/// Says the share of colour of each tower's first kernels; towers count from 1, as in pictures.
 pub(super) fn say_colours(shares: &[f64]) {
-    let shares = shares.iter().enumerate().map(|(tower, share)| format!("tower {tower} {} %", percent(*share)));
+    let shares = shares.iter().enumerate().map(|(tower, share)| format!("tower {} {} %", tower + 1, percent(*share)));
     let shares = shares.collect::<Vec<_>>().join(", ");
     say(format_args!("colour in the first kernels (grey 0 %, random 66.67 %): {shares}"));
 }

@@ -369,7 +369,7 @@ impl Shard for Cpu {
         receiver.memory.copy(to, &self.memory, from)
     }
 
-    fn settle(&mut self, _receiver: usize, _copies: usize) -> Result<(), Error> {
+    fn settle(&mut self, _receiver: usize, _left: usize) -> Result<(), Error> {
         Ok(())
     }
 

@@ -106,9 +106,10 @@ impl Shard for Cuda {
         Ok(())
     }
 
-    fn settle(&mut self, receiver: usize, copies: usize) -> Result<(), Error> {
+    fn settle(&mut self, receiver: usize, left: usize) -> Result<(), Error> {
+        let Some(copies) = self.exchanges.under_way.get_mut(receiver) else { return Ok(()) };
         // They ran one behind the other.
-        let last = self.exchanges.under_way[receiver].drain(..copies).next_back();
+        let last = copies.drain(..copies.len().saturating_sub(left)).next_back();
         self.blamed(last.map_or(Ok(()), |copy| self.stream.wait(&copy)), None)
     }
 

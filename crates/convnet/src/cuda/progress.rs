@@ -32,8 +32,10 @@ impl Layers {
     }
 
     pub(super) fn note(&mut self, planned: &Planned) {
-        let first = self.ends.take().map_or_else(|| planned.layer.clone(), |(first, _)| first);
-        self.ends = Some((first, planned.layer.clone()));
+        match &mut self.ends {
+            Some((_, last)) => last.clone_from(&planned.layer),
+            None => self.ends = Some((planned.layer.clone(), planned.layer.clone())),
+        }
     }
 
     fn words(&self) -> String {

@@ -1,6 +1,6 @@
 //! Waiting for a card, with a deadline: a card that hangs would hold the program for ever.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,15 +47,15 @@ pub(super) fn wait(
     Ok(())
 }
 
-/// How long a card may do nothing; else what `ALEXNET_DEADLINE` is, if that is no number of seconds.
+/// How long a card may do nothing; else what `ALEXNET_DEADLINE` is, if that is no number of seconds. Looked up once: a step
+/// waits often.
 pub(crate) fn deadline() -> Result<Duration, String> {
-    match std::env::var_os("ALEXNET_DEADLINE") {
-        None => Ok(Duration::from_secs(SECONDS)),
-        Some(value) => {
-            let value = value.to_string_lossy();
-            value.parse().map(Duration::from_secs).map_err(|_| value.into_owned())
-        }
-    }
+    static DEADLINE: LazyLock<Result<Duration, String>> = LazyLock::new(|| {
+        let Some(value) = std::env::var_os("ALEXNET_DEADLINE") else { return Ok(Duration::from_secs(SECONDS)) };
+        let value = value.to_string_lossy();
+        value.parse().map(Duration::from_secs).map_err(|_| value.into_owned())
+    });
+    DEADLINE.clone()
 }
 
 fn silent(context: &Context, call: &'static str, deadline: Duration) -> DriverError {

@@ -17,7 +17,7 @@ pub(super) fn show(net: &Net, plan: &Plan) {
         net.name, net.towers, plan.shards, plan.images
     ));
     for shard in 0..plan.shards {
-        let towers: Vec<String> = (shard * each..(shard + 1) * each).map(|tower| tower.to_string()).collect();
+        let towers: Vec<String> = (shard * each..(shard + 1) * each).map(|tower| (tower + 1).to_string()).collect();
         let own = plan.parameters.iter().filter(|parameter| parameter.value.shard == shard);
         let floats: usize = own.map(|parameter| parameter.value.len).sum();
         let megabytes = megabytes(floats * BYTES);
