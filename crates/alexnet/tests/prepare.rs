@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use common::{Place, kills, moment, same_file, same_folder, wait_for};
@@ -78,6 +79,12 @@ fn data_sets_are_shown_and_measured() {
         let said = place.ok(&["bench", "data", data, "--images", "50", "--threads", "2"]);
         assert!(said.contains("50 images") && said.contains("loader, 2 threads"), "{said}");
     }
+    // A damaged image is named and left out.
+    let shard = fs::OpenOptions::new().write(true).open(place.path("packed/train-00000.tar")).unwrap();
+    shard.write_all_at(&[0x5a; 3], 512 + 300).unwrap();
+    let said = place.run(&["bench", "data", "packed"]);
+    assert!(said.code == 0 && said.out.contains("79 images"), "{}{}", said.out, said.err);
+    assert!(said.err.contains("left out packed/train-00000.tar/train/"), "{}", said.err);
     // The mean image and 27 of the 80 pictures, in one row.
     let sheet = image::open(place.path("sheet.png")).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (4 + 28 * 20, 24));

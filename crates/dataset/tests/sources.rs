@@ -259,6 +259,14 @@ fn shards_of_other_programs_are_read() {
     let data = Dataset::open(&place.path("list.txt"), SIDE).unwrap();
     assert_eq!((data.train.len(), data.val.len(), &data.classes[..]), (18, 6, &["0", "1", "2"].map(str::to_owned)[..]));
 
+    for (text, says) in
+        [("# nothing\n", "lists no shards"), ("packed/train-00000.tar\nhello\n", "/hello, which is no file")]
+    {
+        place.write("list.txt", text.as_bytes());
+        let message = Dataset::open(&place.path("list.txt"), SIDE).unwrap_err().to_string();
+        assert!(message.contains("list.txt: it") && message.contains(says), "{message}");
+    }
+
     fs::remove_file(place.path("set/val-000000.tar")).unwrap();
     let message = Dataset::open(&place.path("set"), SIDE).unwrap_err().to_string();
     assert!(message.contains("no validation images"), "{message}");

@@ -75,10 +75,9 @@ impl BlobProto {
         let old = [self.num, self.channels, self.height, self.width].map(i64::from);
         let dims = self.shape.as_ref().map_or(&old[..], |shape| &shape.dim);
         let mut dims: Vec<usize> = dims.iter().map(|&extent| usize::try_from(extent).unwrap_or(0)).collect();
-        while dims.len() > rank && dims[0] == 1 {
-            dims.remove(0);
-        }
-        dims
+        let spare = dims.len().saturating_sub(rank);
+        let ones = dims[..spare].iter().take_while(|&&extent| extent == 1).count();
+        dims.split_off(ones)
     }
 }
 

@@ -44,7 +44,16 @@ pub(crate) fn in_list(list: &Path) -> Result<Vec<PathBuf>, Error> {
         .map_err(|_| Error::source(list, "expected a list of shards, one path on a line".to_owned()))?;
     let dir = list.parent().unwrap_or(Path::new(""));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(lines.map(|line| dir.join(line)).collect())
+    let shards: Vec<PathBuf> = lines.map(|line| dir.join(line)).collect();
+    if shards.is_empty() {
+        return Err(Error::source(list, "it lists no shards; expected one path on a line".to_owned()));
+    }
+    if let Some(missing) = shards.iter().find(|shard| !shard.is_file()) {
+        let problem =
+            format!("it lists {}, which is no file; expected paths of shards, one on a line", missing.display());
+        return Err(Error::source(list, problem));
+    }
+    Ok(shards)
 }
 
 /// Opens shards as a data set.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use dataset::{Dataset, Loader, permutation};
+use dataset::{Dataset, Error, Loader, Skipped, permutation};
 
 use crate::cli::BenchDataArgs;
 use crate::commands::natural_side;
 use crate::console::{bytes, say, thousands};
 use crate::device::{self, AHEAD};
+use crate::skips::Skips;
 
 /// Images of a batch: the paper's.
 const BATCH: usize = 128;
@@ -33,7 +34,7 @@ pub(super) fn run(args: &BenchDataArgs) -> Result<()> {
         bail!("{} has no training images", args.data.display());
     }
     let threads = args.threads.unwrap_or_else(device::processors);
-    let stages = measure(&data, &order)?;
+    let stages = measure(&data, &mut order)?;
     let Stages { fetch, decode, copy } = stages;
     let total = fetch + decode + copy;
     say(format_args!("{:<24} {:>12} {:>10}", "one thread", "images/s", "of time"));
@@ -62,27 +63,19 @@ pub(super) fn run(args: &BenchDataArgs) -> Result<()> {
 }
 
 /// Takes the stages one after the other, on one thread. Reading comes first, so that it alone waits for the disk.
-fn measure(data: &Dataset, order: &[u32]) -> Result<Stages> {
+/// Images that cannot be read are named and leave the order.
+fn measure(data: &Dataset, order: &mut Vec<u32>) -> Result<Stages> {
     let image_bytes = data.side * data.side * 3;
-    let n = order.len() as f64;
+    let mut skips = Skips::new("training", order.len());
     let mut stored = 0;
-    let start = Instant::now();
-    for &index in order {
-        stored += data.train.fetch(index as usize)?;
-    }
-    let fetch = start.elapsed().as_secs_f64();
+    let fetch = pass(data, order, &mut skips, |index| {
+        stored += data.train.fetch(index)?;
+        Ok(())
+    })?;
     let mut rgb = vec![0; image_bytes];
-    let start = Instant::now();
-    for &index in order {
-        data.train.read(index as usize, &mut rgb)?;
-    }
-    let both = start.elapsed().as_secs_f64();
+    let both = pass(data, order, &mut skips, |index| data.train.read(index, &mut rgb))?;
     // What a second reading takes, now that the system has the bytes in memory.
-    let start = Instant::now();
-    for &index in order {
-        data.train.fetch(index as usize)?;
-    }
-    let fetch_again = start.elapsed().as_secs_f64();
+    let fetch_again = pass(data, order, &mut skips, |index| data.train.fetch(index).map(drop))?;
     let mut batch = vec![0; BATCH * image_bytes];
     let start = Instant::now();
     for place in 0..order.len() {
@@ -93,5 +86,27 @@ fn measure(data: &Dataset, order: &[u32]) -> Result<Stages> {
     let copy = start.elapsed().as_secs_f64();
     let megabytes = bytes(stored as u64);
     say(format_args!("{}: {} images, {megabytes} stored, in random order", data.name, thousands(order.len())));
+    let n = order.len() as f64;
     Ok(Stages { fetch: fetch / n, decode: (both - fetch_again).max(0.0) / n, copy: copy / n })
+}
+
+/// Seconds for all images of `order`, which keeps those that `take` can read.
+fn pass(
+    data: &Dataset,
+    order: &mut Vec<u32>,
+    skips: &mut Skips,
+    mut take: impl FnMut(usize) -> Result<(), Error>,
+) -> Result<f64> {
+    let mut skipped = Vec::new();
+    let start = Instant::now();
+    order.retain(|&index| {
+        let index = index as usize;
+        take(index).inspect_err(|error| skipped.push(Skipped::new(data.train.name(index), error))).is_ok()
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    skips.add(&skipped)?;
+    if order.is_empty() {
+        bail!("none of the training images of {} could be read", data.name);
+    }
+    Ok(seconds)
 }
