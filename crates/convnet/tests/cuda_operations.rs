@@ -242,6 +242,16 @@ fn products_of_four_towers() {
     }
 }
 
+/// Without an activation, by the kernel for any number of inputs, outputs go four at a time: in every row and column of
+/// its tile.
+#[test]
+fn whole_tiles_of_odd_inputs() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let setup = Setup { images: 131, seed: 1, ..Setup::default() };
+        check_fc(|_| gpu(precision), FcShape { inputs: 5, outputs: 72 }, setup).unwrap();
+    }
+}
+
 /// What tiles of 32 rows give are the bits that tiles of 128 rows give: an image has the same sums in any batch.
 #[test]
 fn a_small_batch_has_the_bits_of_a_large_one() {

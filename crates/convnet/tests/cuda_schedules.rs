@@ -168,8 +168,8 @@ fn a_step_carries_the_bytes_that_its_plan_says() {
     }
 }
 
-/// Each wait of the third step in turn, with a step behind it. One that is not reported has to be one whose order
-/// others give, too: then no order gives other bits.
+/// Each wait of the third step in turn, with a step behind it. What is not reported is a step without a race though the
+/// wait is missing: others order all that touches the same bytes, and no order of the rest gives other bits.
 #[test]
 fn a_missing_wait_is_reported_and_gives_other_bits_in_some_order() {
     let Some(_turn) = machine() else { return };
