@@ -21,7 +21,8 @@ use crate::slices;
 /// A device that others of its kind can send to.
 pub trait Shard: Device {
     /// Into how many slices of images a large exchange is cut, with what computes it and what reads it: 1 where copies do
-    /// not run beside operations. A device for which it is more does [`Planned::images`] images of an operation in a list.
+    /// not run beside operations. A device for which it is more does
+    /// [`Planned::images`](crate::ops::Planned::images) images of an operation in a list.
     const SLICES: usize;
 
     /// Starts to copy the first `len` floats of `from` to `to` on `receiver`, behind everything that this device was given

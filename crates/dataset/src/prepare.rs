@@ -2,18 +2,20 @@
 //!
 //! # How it works
 //! The order of the images is fixed first: the training images shuffled, the validation images as they
-//! are. It is cut into shards, and threads take one shard after the other. A shard appears under its
-//! name when it is complete, its index after it; so whoever is killed continues with the shards
-//! that have no index. A folder's bytes depend on the source and the settings only, not on the number of
+//! are. It is cut into shards, and threads take one shard after the other; one more waits for the disk. A
+//! shard appears under its name when it is complete, its index after it; so whoever is killed continues
+//! with the shards that have no index. A folder's bytes depend on the source and the settings only, not on the number of
 //! threads or on where the work was interrupted.
 //!
 //! # Memory
-//! A thread holds one picture and the sums of its shard.
+//! A thread holds one picture and the sums of its shard, and as many shards as there are threads wait for the disk:
+//! their sums, since their bytes are the system's.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -93,10 +95,13 @@ pub fn prepare(
     };
     work.see(finished);
     thread::scope(|scope| {
+        let (whole, shards) = mpsc::sync_channel(threads);
+        scope.spawn(|| work.complete(shards));
         for _ in 1..threads.min(work.todo.len()) {
-            scope.spawn(|| work.run());
+            let whole = whole.clone();
+            scope.spawn(|| work.run(whole));
         }
-        work.run();
+        work.run(whole);
     });
     if let Some(error) = work.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(error);
@@ -233,13 +238,33 @@ struct Work<'a> {
     progress: &'a (dyn Fn(usize) -> bool + Sync),
 }
 
+/// A shard whose images are all written, though not yet to the disk.
+struct Whole {
+    writer: ShardWriter,
+    /// Of a training shard.
+    sums: Option<Sums>,
+}
+
+impl Whole {
+    /// Brings the shard to the disk.
+    fn complete(self) -> Result<(), Error> {
+        if let Some(sums) = self.sums {
+            let path = sums_path(self.writer.path());
+            atomic::write(&path, &sums.to_bytes()).map_err(|cause| Error::file(&path, "write", cause))?;
+        }
+        self.writer.finish()
+    }
+}
+
 impl Work<'_> {
-    /// What a thread does.
-    fn run(&self) {
+    /// What a thread does that reads and writes images.
+    fn run(&self, whole: SyncSender<Whole>) {
         while let Some(task) = self.todo.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = self.shard(task) {
-                self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                self.stopped.store(true, Ordering::Relaxed);
+            match self.shard(task) {
+                // It is taken until all threads are done.
+                Ok(Some(shard)) => drop(whole.send(shard)),
+                Ok(None) => {}
+                Err(error) => self.fail(error),
             }
             if self.stopped.load(Ordering::Relaxed) {
                 return;
@@ -247,13 +272,24 @@ impl Work<'_> {
         }
     }
 
-    /// Writes a shard.
-    fn shard(&self, task: &Task) -> Result<(), Error> {
-        let path = self.out.join(&task.file);
+    /// What one more thread does: it waits for the disk, three times for a shard, while the others go on.
+    fn complete(&self, shards: Receiver<Whole>) {
+        for shard in shards {
+            shard.complete().unwrap_or_else(|error| self.fail(error));
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes the images of a shard; none when the work is to stop.
+    fn shard(&self, task: &Task) -> Result<Option<Whole>, Error> {
         let side = self.data.side;
         let images = if task.is_train { &self.data.train } else { &self.data.val };
-        let mut writer = ShardWriter::create(&path)?;
-        let mut sums = Sums::new(side);
+        let mut writer = ShardWriter::create(&self.out.join(&task.file))?;
+        let mut sums = task.is_train.then(|| Sums::new(side));
         let mut rgb = vec![0; side * side * 3];
         let mut bytes = Vec::new();
         for place in task.from..task.to {
@@ -263,7 +299,7 @@ impl Work<'_> {
                 Ok(()) => {
                     self.encoding.encode(&rgb, side, &mut bytes);
                     writer.add(place, images.label(index), name, self.encoding, &bytes)?;
-                    if task.is_train {
+                    if let Some(sums) = &mut sums {
                         sums.add_image(&rgb);
                     }
                 }
@@ -271,14 +307,10 @@ impl Work<'_> {
             }
             self.see(self.n_done.fetch_add(1, Ordering::Relaxed) + 1);
             if self.stopped.load(Ordering::Relaxed) {
-                return Ok(());
+                return Ok(None);
             }
         }
-        if task.is_train {
-            let path = sums_path(&path);
-            atomic::write(&path, &sums.to_bytes()).map_err(|cause| Error::file(&path, "write", cause))?;
-        }
-        writer.finish()
+        Ok(Some(Whole { writer, sums }))
     }
 
     fn see(&self, n_done: usize) {

@@ -96,6 +96,11 @@ impl ShardWriter {
         Ok(ShardWriter { path: path.to_owned(), file, hasher: crc32fast::Hasher::new(), index: ShardIndex::default() })
     }
 
+    /// Where the shard will be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Adds image `number` of the split, as encoded bytes.
     pub(crate) fn add(
         &mut self,
