@@ -242,13 +242,15 @@ fn products_of_four_towers() {
     }
 }
 
-/// Without an activation, by the kernel for any number of inputs, outputs go four at a time: in every row and column of
-/// its tile.
+/// Without an activation, by the kernels for any number of inputs, outputs go four at a time: in every row and column of
+/// a tile. With an odd number of outputs they go one by one; with many inputs, sums in parts, which have no bias.
 #[test]
-fn whole_tiles_of_odd_inputs() {
-    for precision in [Precision::F32, Precision::Bf16] {
-        let setup = Setup { images: 131, seed: 1, ..Setup::default() };
-        check_fc(|_| gpu(precision), FcShape { inputs: 5, outputs: 72 }, setup).unwrap();
+fn whole_tiles() {
+    for (inputs, outputs) in [(5, 72), (131, 87), (2048, 48)] {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let setup = Setup { images: 131, seed: 1, ..Setup::default() };
+            check_fc(|_| gpu(precision), FcShape { inputs, outputs }, setup).unwrap();
+        }
     }
 }
 
