@@ -101,10 +101,10 @@ impl<'a> Report<'a> {
 
     /// The losses of a trajectory, each by itself. `torch` is how far PyTorch's f32 was off in each step. In f32 a step
     /// may be eight times as far off as that was up to two steps later: chaos grows by a factor a step, and may start
-    /// earlier. After the step in which rounding switched a unit it may be off by 1e-3. In bf16 chaos is
-    /// large from the first steps on: PyTorch's own (autocast) leaves the mini references by up to 0.21 in twenty steps,
-    /// and float64 itself by up to 0.38 when its first weights are rounded to bf16. A step may then be off by half of
-    /// what the run's loss falls.
+    /// earlier. After the step in which rounding switched a unit it may be off by 1e-3. In bf16 chaos is large from the
+    /// first steps on: PyTorch's own (autocast) leaves the mini references by up to 0.21 in twenty steps, and float64
+    /// itself by up to 0.38 when its first weights are rounded to bf16. A step may then be off by half of what the run's
+    /// loss falls.
     pub(crate) fn compare_losses(
         &mut self,
         name: &str,

@@ -140,8 +140,10 @@ pub(crate) fn compare_losses<D: Wide>(reference: &Reference, report: &mut Report
         // As in `compare`.
         model.forward(step.min(meta.steps - 1));
         losses.push(model.loss());
-        model.backward(step.min(meta.steps - 1));
-        model.update();
+        if step < meta.steps {
+            model.backward(step);
+            model.update();
+        }
     }
     let name = format!("traj/{}", run.name);
     report.compare_losses(&name, &losses, reference.array(&name), &torch_off(reference, run.name), None);
